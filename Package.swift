@@ -1,0 +1,45 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Each target is one room of the house (docs/architecture.md); it imports only rooms below it.
+let settings: [SwiftSetting] = [.swiftLanguageMode(.v6), .strictMemorySafety()]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ subject: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: subject + "Tests", dependencies: [.byName(name: subject)] + dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "bgproxy",
+  products: [
+    .executable(name: "bgproxy", targets: ["bgproxy"]),
+    .executable(name: "bgproxyctl", targets: ["bgproxyctl"]),
+  ],
+  targets: [
+    .target(name: "CLinux"),
+    room("LinuxIO", ["CLinux"]),
+    room("EventCore", ["LinuxIO"]),
+    room("HTTPFraming"),
+    room("Arguments"),
+    room("Switching"),
+    room("Configuration", ["Switching", "LinuxIO"]),
+    room("Telemetry", ["LinuxIO"]),
+    room("Relay", ["EventCore", "Switching", "Telemetry"]),
+    room("Admin", ["EventCore", "HTTPFraming", "Switching"]),
+    room("FrontDoor", ["Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
+    .executableTarget(name: "bgproxy", dependencies: ["FrontDoor", "Arguments"], swiftSettings: settings),
+    .executableTarget(name: "bgproxyctl", dependencies: ["Admin", "Arguments"], swiftSettings: settings),
+    tests("LinuxIO"),
+    tests("EventCore"),
+    tests("HTTPFraming"),
+    tests("Arguments"),
+    tests("Switching"),
+    tests("Configuration"),
+    tests("Admin"),
+    tests("FrontDoor"),
+  ]
+)

@@ -1,0 +1,220 @@
+public import Switching
+
+/// The JSON of the admin channel: what both programs say to each other, and what `--json` prints.
+
+public struct StatusReport: Codable, Equatable, Sendable {
+  public var version: String
+  public var pid: Int32
+  public var startedAt: String
+  public var active: Color
+  /// Where a rollback would go.
+  @Nullable public var previous: Color?
+  public var generation: UInt64
+  /// nil where there was no switch yet.
+  @Nullable public var switchedAt: String?
+  public var phase: Phase
+  /// Percent of new sessions that go to each color.
+  public var share: ByColor<Int>
+  public var colors: ByColor<ColorReport>
+  public var held: Int
+  public var parked: Int
+  @Nullable public var drain: DrainReport?
+  @Nullable public var lastSwitch: Receipt?
+  public var listeners: [ListenerReport]
+
+  /// The first that applies.
+  public enum Phase: String, Codable, Sendable { case stopping, draining, steady }
+
+  public init(
+    version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,
+    switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int,
+    drain: DrainReport?, lastSwitch: Receipt?, listeners: [ListenerReport]
+  ) {
+    self.version = version
+    self.pid = pid
+    self.startedAt = startedAt
+    self.active = active
+    self.generation = generation
+    self.phase = phase
+    self.share = share
+    self.colors = colors
+    self.held = held
+    self.parked = parked
+    self.listeners = listeners
+    self.previous = previous
+    self.switchedAt = switchedAt
+    self.drain = drain
+    self.lastSwitch = lastSwitch
+  }
+}
+
+public struct ColorReport: Codable, Equatable, Sendable {
+  /// nil: not known, since nothing probes the targets.
+  @Nullable public var healthy: Bool?
+  public var sessions: Int
+  public var draining: Int
+  public var accepted: UInt64
+  public var requests: UInt64
+  public var connectFailures: UInt64
+  public var resets: UInt64
+  public var bytesIn: UInt64
+  public var bytesOut: UInt64
+
+  public init(
+    healthy: Bool?, sessions: Int, draining: Int, accepted: UInt64, requests: UInt64, connectFailures: UInt64,
+    resets: UInt64, bytesIn: UInt64, bytesOut: UInt64
+  ) {
+    self.sessions = sessions
+    self.draining = draining
+    self.accepted = accepted
+    self.requests = requests
+    self.connectFailures = connectFailures
+    self.resets = resets
+    self.bytesIn = bytesIn
+    self.bytesOut = bytesOut
+    self.healthy = healthy
+  }
+}
+
+public struct DrainReport: Codable, Equatable, Sendable {
+  public var deadline: String
+  public var remaining: Int
+  public var initial: Int
+  public init(deadline: String, remaining: Int, initial: Int) {
+    (self.deadline, self.remaining, self.initial) = (deadline, remaining, initial)
+  }
+}
+
+public struct ListenerReport: Codable, Equatable, Sendable {
+  public var name: String
+  public var bind: String
+  public var `protocol`: String
+  @Nullable public var preview: String?
+  public var targets: ByColor<[TargetReport]>
+  public init(name: String, bind: String, protocol: String, preview: String?, targets: ByColor<[TargetReport]>) {
+    (self.name, self.bind, self.protocol, self.targets) = (name, bind, `protocol`, targets)
+    self.preview = preview
+  }
+}
+
+public struct TargetReport: Codable, Equatable, Sendable {
+  public var address: String
+  @Nullable public var healthy: Bool?
+  public var sessions: Int
+  public init(address: String, healthy: Bool?, sessions: Int) {
+    (self.address, self.sessions) = (address, sessions)
+    self.healthy = healthy
+  }
+}
+
+/// The body of `POST /v1/switch`.
+public struct SwitchRequest: Codable, Equatable, Sendable {
+  public var to: Color
+  public var drain: String?
+  public var expect: Color?
+  public var dryRun: Bool?
+  public var reason: String?
+  public init(to: Color, drain: String? = nil, expect: Color? = nil, dryRun: Bool? = nil, reason: String? = nil) {
+    (self.to, self.drain, self.expect, self.dryRun, self.reason) = (to, drain, expect, dryRun, reason)
+  }
+}
+
+/// The body of `POST /v1/rollback`; empty counts as `{}`.
+public struct RollbackRequest: Codable, Equatable, Sendable {
+  public var drain: String?
+  public var reason: String?
+  public init(drain: String? = nil, reason: String? = nil) { (self.drain, self.reason) = (drain, reason) }
+}
+
+/// The body of `POST /v1/drain`; empty counts as `{}`, which changes nothing and answers the progress.
+public struct DrainRequest: Codable, Equatable, Sendable {
+  public var extend: String?
+  public var now: Bool?
+  public init(extend: String? = nil, now: Bool? = nil) { (self.extend, self.now) = (extend, now) }
+}
+
+/// The answer of `GET /v1/sessions`.
+public struct SessionsReport: Codable, Equatable, Sendable {
+  public var sessions: [SessionReport]
+  public init(sessions: [SessionReport]) { self.sessions = sessions }
+}
+
+public struct SessionReport: Codable, Equatable, Sendable {
+  public var listener: String
+  public var preview: Bool
+  public var color: Color
+  public var generation: UInt64
+  public var draining: Bool
+  public var client: String
+  public var target: String
+  /// connecting, open, halfClosed, resetting
+  public var state: String
+  public var ageSeconds: Double
+  public var idleSeconds: Double
+  /// From the client.
+  public var bytesIn: UInt64
+  /// To the client.
+  public var bytesOut: UInt64
+  public init(
+    listener: String, preview: Bool, color: Color, generation: UInt64, draining: Bool, client: String, target: String,
+    state: String, ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64
+  ) {
+    self.listener = listener
+    self.preview = preview
+    self.color = color
+    self.generation = generation
+    self.draining = draining
+    self.client = client
+    self.target = target
+    self.state = state
+    self.ageSeconds = ageSeconds
+    self.idleSeconds = idleSeconds
+    self.bytesIn = bytesIn
+    self.bytesOut = bytesOut
+  }
+}
+
+/// The answer of `GET /v1/history`: the oldest first.
+public struct HistoryReport: Codable, Equatable, Sendable {
+  public var history: [Receipt]
+  public init(history: [Receipt]) { self.history = history }
+}
+
+/// The answer of `POST /v1/reload`.
+public struct ReloadReport: Codable, Equatable, Sendable {
+  public var added: [String]
+  public var removed: [String]
+  public var changed: [String]
+  /// Keys whose new value takes effect only with the next start.
+  public var needsRestart: [String]
+  public init(added: [String], removed: [String], changed: [String], needsRestart: [String]) {
+    (self.added, self.removed, self.changed, self.needsRestart) = (added, removed, changed, needsRestart)
+  }
+}
+
+/// One line of `GET /v1/events`.
+public struct EventReport: Codable, Equatable, Sendable {
+  public var at: String
+  /// switch, drain, settled, reload, limit, stopping
+  public var event: String
+  public var message: String
+  /// With `switch` and `settled`.
+  public var receipt: Receipt?
+  /// With `drain`.
+  public var drain: DrainReport?
+  public init(at: String, event: String, message: String, receipt: Receipt? = nil, drain: DrainReport? = nil) {
+    (self.at, self.event, self.message, self.receipt, self.drain) = (at, event, message, receipt, drain)
+  }
+}
+
+/// The body of every answer that is not a success.
+public struct ErrorReport: Codable, Equatable, Sendable, Error {
+  public struct Detail: Codable, Equatable, Sendable {
+    /// For programs: `unhealthy`, `unexpected`, `not-persisted`, …
+    public var code: String
+    /// For people.
+    public var message: String
+  }
+  public var error: Detail
+  public init(code: String, message: String) { error = Detail(code: code, message: message) }
+}

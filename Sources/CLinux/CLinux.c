@@ -1,0 +1,360 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sockios.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+// Runs a call until it is not interrupted; its value is the result or the negated errno.
+#define CHECKED(call)                                                                                                  \
+  ({                                                                                                                   \
+    __typeof__(call) result_;                                                                                          \
+    do {                                                                                                               \
+      result_ = (call);                                                                                                \
+    } while (result_ < 0 && errno == EINTR);                                                                           \
+    result_ < 0 ? -errno : result_;                                                                                    \
+  })
+
+// ---- Addresses
+
+int linux_address_family(const linux_address *address) { return address->socket.any.sa_family; }
+
+int linux_address_port(const linux_address *address) {
+  switch (address->socket.any.sa_family) {
+  case AF_INET: return ntohs(address->socket.v4.sin_port);
+  case AF_INET6: return ntohs(address->socket.v6.sin6_port);
+  default: return -1;
+  }
+}
+
+void linux_address_set_port(linux_address *address, uint16_t port) {
+  if (address->socket.any.sa_family == AF_INET) address->socket.v4.sin_port = htons(port);
+  if (address->socket.any.sa_family == AF_INET6) address->socket.v6.sin6_port = htons(port);
+}
+
+int linux_address_local(linux_address *address, const char *path) {
+  size_t length = strlen(path);
+  if (length == 0 || length >= sizeof(address->socket.local.sun_path)) return -ENAMETOOLONG;
+  memset(address, 0, sizeof(*address));
+  address->socket.local.sun_family = AF_UNIX;
+  memcpy(address->socket.local.sun_path, path, length + 1);
+  address->length = offsetof(struct sockaddr_un, sun_path) + length + 1;
+  return 0;
+}
+
+void linux_address_wildcard(linux_address *address, int family, uint16_t port) {
+  memset(address, 0, sizeof(*address));
+  address->socket.any.sa_family = (sa_family_t)family;
+  address->length = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+  linux_address_set_port(address, port);
+}
+
+int linux_address_format(const linux_address *address, char *into, size_t capacity) {
+  char text[INET6_ADDRSTRLEN] = "";
+  switch (address->socket.any.sa_family) {
+  case AF_INET:
+    inet_ntop(AF_INET, &address->socket.v4.sin_addr, text, sizeof(text));
+    return snprintf(into, capacity, "%s:%d", text, ntohs(address->socket.v4.sin_port));
+  case AF_INET6:
+    inet_ntop(AF_INET6, &address->socket.v6.sin6_addr, text, sizeof(text));
+    return snprintf(into, capacity, "[%s]:%d", text, ntohs(address->socket.v6.sin6_port));
+  case AF_UNIX:
+    // The client end of an AF_UNIX connection is usually unnamed: only the family is filled in.
+    if (address->length <= offsetof(struct sockaddr_un, sun_path)) return snprintf(into, capacity, "unix:");
+    return snprintf(into, capacity, "unix:%s", address->socket.local.sun_path);
+  default: return snprintf(into, capacity, "unknown");
+  }
+}
+
+bool linux_address_equal(const linux_address *a, const linux_address *b) {
+  if (a->socket.any.sa_family != b->socket.any.sa_family) return false;
+  switch (a->socket.any.sa_family) {
+  case AF_INET:
+    return a->socket.v4.sin_port == b->socket.v4.sin_port &&
+           a->socket.v4.sin_addr.s_addr == b->socket.v4.sin_addr.s_addr;
+  case AF_INET6:
+    return a->socket.v6.sin6_port == b->socket.v6.sin6_port &&
+           a->socket.v6.sin6_scope_id == b->socket.v6.sin6_scope_id &&
+           memcmp(&a->socket.v6.sin6_addr, &b->socket.v6.sin6_addr, sizeof(struct in6_addr)) == 0;
+  case AF_UNIX: return strcmp(a->socket.local.sun_path, b->socket.local.sun_path) == 0;
+  default: return false;
+  }
+}
+
+int linux_resolve(const char *host, uint16_t port, bool passive, linux_address *into, int capacity, int *system_error) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = passive ? AI_PASSIVE : 0};
+  struct addrinfo *found = NULL;
+  char service[8];
+  snprintf(service, sizeof(service), "%u", port);
+  int failure = getaddrinfo(host, service, &hints, &found);
+  if (failure != 0) {
+    *system_error = failure == EAI_SYSTEM ? errno : 0;
+    return failure < 0 ? failure : -failure;
+  }
+  int count = 0;
+  for (struct addrinfo *each = found; each != NULL && count < capacity; each = each->ai_next) {
+    if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
+    memset(&into[count], 0, sizeof(into[count]));
+    memcpy(&into[count].socket, each->ai_addr, each->ai_addrlen);
+    into[count].length = each->ai_addrlen;
+    bool seen = false;
+    for (int i = 0; i < count; i++) seen |= linux_address_equal(&into[i], &into[count]);
+    if (!seen) count++;
+  }
+  freeaddrinfo(found);
+  return count;
+}
+
+const char *linux_resolve_error(int negated_eai) { return gai_strerror(negated_eai); }
+
+// ---- Sockets
+
+int linux_stream_socket(int family) { return CHECKED(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+
+int linux_bind(int fd, const linux_address *address) { return CHECKED(bind(fd, &address->socket.any, address->length)); }
+
+int linux_listen(int fd, int backlog) { return CHECKED(listen(fd, backlog)); }
+
+int linux_connect(int fd, const linux_address *address) {
+  return connect(fd, &address->socket.any, address->length) < 0 ? -errno : 0;
+}
+
+int linux_accept(int fd, linux_address *peer) {
+  struct sockaddr *into = NULL;
+  socklen_t *length = NULL;
+  if (peer != NULL) {
+    peer->length = sizeof(peer->socket);
+    into = &peer->socket.any;
+    length = &peer->length;
+  }
+  return CHECKED(accept4(fd, into, length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+int linux_local_address(int fd, linux_address *into) {
+  memset(into, 0, sizeof(*into));
+  into->length = sizeof(into->socket);
+  return CHECKED(getsockname(fd, &into->socket.any, &into->length));
+}
+
+int linux_peer_address(int fd, linux_address *into) {
+  memset(into, 0, sizeof(*into));
+  into->length = sizeof(into->socket);
+  return CHECKED(getpeername(fd, &into->socket.any, &into->length));
+}
+
+int linux_set_option(int fd, int level, int name, int value) {
+  return CHECKED(setsockopt(fd, level, name, &value, sizeof(value)));
+}
+
+int linux_get_option(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  int result = CHECKED(getsockopt(fd, level, name, &value, &length));
+  return result < 0 ? result : value;
+}
+
+int linux_set_timeout(int fd, int name, int64_t milliseconds) {
+  struct timeval value = {.tv_sec = milliseconds / 1000, .tv_usec = (milliseconds % 1000) * 1000};
+  return CHECKED(setsockopt(fd, SOL_SOCKET, name, &value, sizeof(value)));
+}
+
+int linux_reset_on_close(int fd) {
+  struct linger value = {.l_onoff = 1, .l_linger = 0};
+  return CHECKED(setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, sizeof(value)));
+}
+
+ssize_t linux_receive(int fd, void *into, size_t capacity) { return CHECKED(recv(fd, into, capacity, 0)); }
+
+ssize_t linux_send(int fd, const void *from, size_t count) { return CHECKED(send(fd, from, count, MSG_NOSIGNAL)); }
+
+int linux_shutdown_write(int fd) { return CHECKED(shutdown(fd, SHUT_WR)); }
+
+int linux_unsent_bytes(int fd) {
+  int value = 0;
+  int result = CHECKED(ioctl(fd, SIOCOUTQ, &value));
+  return result < 0 ? result : value;
+}
+
+int linux_unread_bytes(int fd) {
+  int value = 0;
+  int result = CHECKED(ioctl(fd, SIOCINQ, &value));
+  return result < 0 ? result : value;
+}
+
+int linux_peer_credentials(int fd, uint32_t *uid, uint32_t *gid, int32_t *pid) {
+  struct ucred value;
+  socklen_t length = sizeof(value);
+  int result = CHECKED(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &value, &length));
+  if (result < 0) return result;
+  *uid = value.uid;
+  *gid = value.gid;
+  *pid = value.pid;
+  return 0;
+}
+
+int linux_peer_groups(int fd, uint32_t *into, int capacity) {
+  socklen_t length = (socklen_t)capacity * sizeof(gid_t);
+  int result = CHECKED(getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, into, &length));
+  return result < 0 ? result : (int)(length / sizeof(gid_t));
+}
+
+// ---- Readiness
+
+int linux_epoll_create(void) { return CHECKED(epoll_create1(EPOLL_CLOEXEC)); }
+
+int linux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
+  struct epoll_event event = {.events = events, .data.u64 = token};
+  return CHECKED(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int linux_epoll_wait(int epoll, struct epoll_event *into, int capacity, int timeout_milliseconds) {
+  int count = epoll_wait(epoll, into, capacity, timeout_milliseconds);
+  if (count >= 0) return count;
+  return errno == EINTR ? 0 : -errno;
+}
+
+int linux_eventfd(void) { return CHECKED(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+
+int linux_eventfd_signal(int fd) {
+  uint64_t one = 1;
+  // EAGAIN: the counter is full, so the reader has been woken long ago.
+  ssize_t result = CHECKED(write(fd, &one, sizeof(one)));
+  return result < 0 && result != -EAGAIN ? (int)result : 0;
+}
+
+int linux_eventfd_drain(int fd) {
+  uint64_t count;
+  ssize_t result = CHECKED(read(fd, &count, sizeof(count)));
+  return result < 0 && result != -EAGAIN ? (int)result : 0;
+}
+
+int linux_signalfd(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  int failure = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (failure != 0) return -failure;
+  return CHECKED(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+int linux_signalfd_next(int fd) {
+  struct signalfd_siginfo info;
+  ssize_t result = CHECKED(read(fd, &info, sizeof(info)));
+  if (result == -EAGAIN) return 0;
+  return result < 0 ? (int)result : (int)info.ssi_signo;
+}
+
+// ---- Files
+
+int linux_close(int fd) { return close(fd) < 0 ? -errno : 0; }
+
+int linux_open(const char *path, int flags, uint32_t mode) { return CHECKED(open(path, flags | O_CLOEXEC, (mode_t)mode)); }
+
+ssize_t linux_read(int fd, void *into, size_t capacity) { return CHECKED(read(fd, into, capacity)); }
+
+ssize_t linux_write(int fd, const void *from, size_t count) { return CHECKED(write(fd, from, count)); }
+
+int linux_sync(int fd) { return CHECKED(fsync(fd)); }
+
+int linux_rename(const char *from, const char *to) { return CHECKED(rename(from, to)); }
+
+int linux_unlink(const char *path) { return CHECKED(unlink(path)); }
+
+int linux_make_folder(const char *path, uint32_t mode) { return CHECKED(mkdir(path, (mode_t)mode)); }
+
+int linux_change_mode(const char *path, uint32_t mode) { return CHECKED(chmod(path, (mode_t)mode)); }
+
+int linux_change_group(const char *path, uint32_t group) { return CHECKED(chown(path, (uid_t)-1, (gid_t)group)); }
+
+int linux_try_lock(int fd) { return CHECKED(flock(fd, LOCK_EX | LOCK_NB)); }
+
+int linux_stat(const char *path, uint32_t *mode, uint32_t *uid, uint32_t *gid, uint64_t *device, uint64_t *inode) {
+  struct stat value;
+  int result = CHECKED(stat(path, &value));
+  if (result < 0) return result;
+  *mode = value.st_mode;
+  *uid = value.st_uid;
+  *gid = value.st_gid;
+  *device = value.st_dev;
+  *inode = value.st_ino;
+  return 0;
+}
+
+int64_t linux_group_named(const char *name) {
+  size_t capacity = 16384;
+  struct group entry, *found = NULL;
+  for (;;) {
+    char *buffer = malloc(capacity);
+    if (buffer == NULL) return -ENOMEM;
+    int failure = getgrnam_r(name, &entry, buffer, capacity, &found);
+    int64_t id = found != NULL ? (int64_t)found->gr_gid : -ENOENT;
+    free(buffer);
+    if (failure == ERANGE && capacity < (1u << 24)) {
+      capacity *= 4;
+      continue;
+    }
+    return failure != 0 ? -failure : id;
+  }
+}
+
+// ---- Process
+
+uint64_t linux_monotonic_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t linux_realtime_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void linux_format_time(int64_t microseconds, char *into) {
+  time_t seconds = microseconds / 1000000;
+  struct tm parts;
+  gmtime_r(&seconds, &parts);
+  size_t length = strftime(into, 30, "%Y-%m-%dT%H:%M:%S", &parts);
+  snprintf(into + length, 8, ".%03dZ", (int)(microseconds / 1000 % 1000));
+}
+
+int64_t linux_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  if (limit.rlim_cur < limit.rlim_max) {
+    struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  // RLIM_INFINITY does not fit the callers' arithmetic, and no process holds a thousand million descriptors.
+  return limit.rlim_cur > 1000000000u ? 1000000000 : (int64_t)limit.rlim_cur;
+}
+
+int linux_processor_count(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) < 0) return (int)sysconf(_SC_NPROCESSORS_ONLN);
+  return CPU_COUNT(&set);
+}
+
+void linux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void linux_ignore_broken_pipe(void) { signal(SIGPIPE, SIG_IGN); }

@@ -1,0 +1,41 @@
+import Glibc
+
+/// An error number of a system call, errno(3). Always positive.
+public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringConvertible {
+  public let rawValue: Int32
+
+  @inlinable
+  public init(rawValue: Int32) { self.rawValue = rawValue }
+
+  /// What strerror(3) says: "Connection refused".
+  public var description: String {
+    guard let text = unsafe strerror(rawValue) else { return "error \(rawValue)" }
+    return unsafe String(cString: text)
+  }
+
+  public static let wouldBlock = Errno(rawValue: EAGAIN)
+  public static let inProgress = Errno(rawValue: EINPROGRESS)
+  public static let connectionReset = Errno(rawValue: ECONNRESET)
+  public static let connectionRefused = Errno(rawValue: ECONNREFUSED)
+  public static let connectionAborted = Errno(rawValue: ECONNABORTED)
+  public static let brokenPipe = Errno(rawValue: EPIPE)
+  public static let timedOut = Errno(rawValue: ETIMEDOUT)
+  public static let tooManyOpenFiles = Errno(rawValue: EMFILE)
+  public static let tooManyOpenFilesInSystem = Errno(rawValue: ENFILE)
+  public static let noBuffers = Errno(rawValue: ENOBUFS)
+  public static let noMemory = Errno(rawValue: ENOMEM)
+  public static let addressInUse = Errno(rawValue: EADDRINUSE)
+  public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
+  public static let noSuchFile = Errno(rawValue: ENOENT)
+  public static let fileExists = Errno(rawValue: EEXIST)
+  public static let familyNotSupported = Errno(rawValue: EAFNOSUPPORT)
+  public static let nameTooLong = Errno(rawValue: ENAMETOOLONG)
+}
+
+/// Turns the convention of `CLinux` (negated errno on failure) into a thrown `Errno`.
+@inlinable
+@discardableResult
+func checked<Result: SignedInteger>(_ result: Result) throws(Errno) -> Result {
+  if result < 0 { throw Errno(rawValue: Int32(truncatingIfNeeded: -result)) }
+  return result
+}

@@ -1,0 +1,118 @@
+/// An optional whose absence is written as `null` instead of being left out.
+@propertyWrapper
+public struct Nullable<Value: Codable & Sendable>: Codable, Sendable {
+  public var wrappedValue: Value?
+  public init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
+  }
+}
+
+extension Nullable: Equatable where Value: Equatable {}
+
+/// The process and user that asked for something over the admin channel.
+public struct Requester: Codable, Equatable, Sendable {
+  public let uid: UInt32
+  public let pid: Int32
+  public init(uid: UInt32, pid: Int32) { (self.uid, self.pid) = (uid, pid) }
+}
+
+/// What became of the sessions that a switch left behind. Every session that was open is in exactly one of the
+/// outcomes: `open == ended + moved + returned + spread + cut + remaining`.
+public struct DrainTally: Equatable, Sendable {
+  /// Sessions of the old color at the switch, counted by each worker at its barrier.
+  public var open = 0
+  /// Ended by themselves: by the client, the backend, a timeout or a failed connect.
+  public var ended = 0
+  /// Went on with the new color.
+  public var moved = 0
+  /// Closed with FIN, quiet, in the last part of the drain.
+  public var spread = 0
+  /// Reset at the deadline.
+  public var cut = 0
+  /// Among the `ended`: no target of the old color could be reached.
+  public var connectFailures = 0
+
+  public init() {}
+
+  public var remaining: Int { open - ended - moved - spread - cut }
+
+  public static func + (a: DrainTally, b: DrainTally) -> DrainTally {
+    var sum = a
+    sum.open += b.open
+    sum.ended += b.ended
+    sum.moved += b.moved
+    sum.spread += b.spread
+    sum.cut += b.cut
+    sum.connectFailures += b.connectFailures
+    return sum
+  }
+}
+
+/// The record of one switch. Same in text, JSON, history and events.
+public struct Receipt: Codable, Equatable, Sendable {
+  public let generation: UInt64
+  public let from: Color
+  public let to: Color
+  /// RFC 3339, UTC.
+  public let at: String
+  public let by: Requester
+  /// Not asked for by an operator.
+  public var automatic = false
+  public var forced = false
+  @Nullable public var reason: String?
+  /// Of an automatic rollback: which signal crossed its limit.
+  @Nullable public var cause: Cause?
+  /// From just before the store until every worker had confirmed it, in microseconds... see `flipMicroseconds`.
+  public var flipMicroseconds: Int64 = 0
+  public var persistMicroseconds: Int64 = 0
+  /// Whether the state file holds this switch.
+  public var persisted = false
+  public var heldMilliseconds: Int64 = 0
+  public var open = 0
+  public var ended = 0
+  public var moved = 0
+  public var returned = 0
+  public var spread = 0
+  public var cut = 0
+  public var remaining = 0
+  public var connectFailures = 0
+  /// Nothing remains, and the counts will not change any more.
+  public var settled = false
+
+  public struct Cause: Codable, Equatable, Sendable {
+    public let signal: String
+    public let value: Double
+    public let limit: Double
+  }
+
+  public init(generation: UInt64, from: Color, to: Color, at: String, by: Requester, reason: String?) {
+    (self.generation, self.from, self.to, self.at, self.by) = (generation, from, to, at, by)
+    self.reason = reason
+    cause = nil
+  }
+
+  /// Takes the counts over. Sessions that were already returned to service stay counted as such.
+  public mutating func record(_ tally: DrainTally) {
+    open = tally.open
+    ended = tally.ended
+    moved = tally.moved
+    spread = tally.spread
+    cut = tally.cut
+    connectFailures = tally.connectFailures
+    remaining = tally.remaining - returned
+  }
+
+  /// The old color is active again: what remained belongs to it once more.
+  public mutating func returnRemaining() {
+    returned += remaining
+    remaining = 0
+  }
+}
