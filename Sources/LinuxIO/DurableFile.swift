@@ -24,7 +24,7 @@ public enum DurableFile {
     let temporary = path + ".new"
     do {
       let file = Descriptor(owning: try checked(unsafe linux_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o600)))
-      try write(bytes, to: file)
+      try Process.write(bytes, to: file.number)
       try checked(linux_sync(file.number))
       try checked(unsafe linux_rename(temporary, path))
     } catch {
@@ -37,17 +37,8 @@ public enum DurableFile {
   /// Adds bytes at the end, on disk when it returns.
   public static func append(_ path: String, _ bytes: [UInt8]) throws(Errno) {
     let file = Descriptor(owning: try checked(unsafe linux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)))
-    try write(bytes, to: file)
+    try Process.write(bytes, to: file.number)
     try checked(linux_sync(file.number))
-  }
-
-  private static func write(_ bytes: [UInt8], to file: borrowing Descriptor) throws(Errno) {
-    var written = 0
-    while written < bytes.count {
-      let rest = bytes[written...]
-      let count = unsafe rest.withUnsafeBytes { unsafe linux_write(file.number, $0.baseAddress, $0.count) }
-      written += try checked(count)
-    }
   }
 
   private static func syncFolder(of path: String) throws(Errno) {

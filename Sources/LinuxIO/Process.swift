@@ -15,6 +15,19 @@ public enum Process {
   /// Writing to a pipe or socket that nobody reads is then an error value instead of the end of the process.
   public static func ignoreBrokenPipe() { linux_ignore_broken_pipe() }
 
+  /// Makes the calling thread wait; for the end of a process, never for a thread that serves.
+  public static func pause(milliseconds: UInt32) { usleep(milliseconds * 1000) }
+
+  /// Writes all bytes to a descriptor that stays the caller's.
+  public static func write(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
+    var written = 0
+    while written < bytes.count {
+      let rest = bytes[written...]
+      let count = unsafe rest.withUnsafeBytes { unsafe linux_write(descriptor, $0.baseAddress, $0.count) }
+      written += try checked(count)
+    }
+  }
+
   public static var effectiveUserID: UInt32 { geteuid() }
   public static var identifier: Int32 { getpid() }
 

@@ -24,6 +24,11 @@ public struct Requester: Codable, Equatable, Sendable {
   public init(uid: UInt32, pid: Int32) { (self.uid, self.pid) = (uid, pid) }
 }
 
+/// How a session left the color that it belonged to.
+public enum DrainOutcome: Sendable {
+  case ended, moved, spread, cut
+}
+
 /// What became of the sessions that a switch left behind. Every session that was open is in exactly one of the
 /// outcomes: `open == ended + moved + returned + spread + cut + remaining`.
 public struct DrainTally: Equatable, Sendable {
@@ -41,6 +46,15 @@ public struct DrainTally: Equatable, Sendable {
   public var connectFailures = 0
 
   public init() {}
+
+  public mutating func count(_ outcome: DrainOutcome) {
+    switch outcome {
+    case .ended: ended += 1
+    case .moved: moved += 1
+    case .spread: spread += 1
+    case .cut: cut += 1
+    }
+  }
 
   public var remaining: Int { open - ended - moved - spread - cut }
 
@@ -70,8 +84,9 @@ public struct Receipt: Codable, Equatable, Sendable {
   @Nullable public var reason: String?
   /// Of an automatic rollback: which signal crossed its limit.
   @Nullable public var cause: Cause?
-  /// From just before the store until every worker had confirmed it, in microseconds... see `flipMicroseconds`.
+  /// The store of the word and the barrier: until every worker had confirmed it.
   public var flipMicroseconds: Int64 = 0
+  /// Writing the state file, fsync of file and folder included.
   public var persistMicroseconds: Int64 = 0
   /// Whether the state file holds this switch.
   public var persisted = false

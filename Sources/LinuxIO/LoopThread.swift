@@ -1,5 +1,4 @@
 import Glibc
-import LinuxIO
 
 /// A thread of its own for an event loop.
 public final class LoopThread: @unchecked Sendable {

@@ -1,0 +1,31 @@
+import LinuxIO
+
+/// One side of a session, seen from this process: a socket and what is known of its readiness.
+///
+/// Readiness is edge-triggered: the kernel tells a change once, and it is remembered here until a call has said
+/// `wouldBlock` or has taken all there was.
+struct Endpoint: ~Copyable {
+  let socket: Descriptor
+  var isReadable = false
+  var isWritable = false
+  /// FIN or worse has been announced: reading goes on until it is found, even where a read came back short.
+  var sawReadHangUp = false
+  /// The connection was reset or has failed. A later end of file on it is no FIN.
+  var isBroken = false
+
+  init(_ socket: consuming Descriptor) { self.socket = socket }
+
+  static var absent: Endpoint { Endpoint(.none) }
+
+  mutating func absorb(_ readiness: Readiness) {
+    if readiness.contains(.error) { isBroken = true }
+    // After an error or a hang-up every call answers at once, so both directions are to be tried.
+    let isOver = !readiness.isDisjoint(with: [.error, .hangUp])
+    if isOver || readiness.contains(.readable) { isReadable = true }
+    if isOver || readiness.contains(.writable) { isWritable = true }
+    if !readiness.isDisjoint(with: [.readHangUp, .hangUp, .error]) {
+      sawReadHangUp = true
+      isReadable = true
+    }
+  }
+}

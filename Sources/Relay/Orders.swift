@@ -1,0 +1,95 @@
+import LinuxIO
+import Switching
+import Telemetry
+
+/// What the control thread asks of a worker. Orders are carried out in the order in which they were posted.
+enum WorkerOrder: Sendable {
+  /// A connection that another worker accepted; the number is this worker's to close.
+  case adopt(number: Int32, ListeningSocket)
+  case open(ListeningSocket)
+  /// Stops watching the socket, after taking what waits in its queue.
+  case close(ListeningSocket, done: @Sendable () -> Void)
+  case apply(Routes, RelaySettings)
+  /// A barrier: the word was stored. Answered at the end of the tick, when every claim made with the old word is
+  /// counted.
+  case confirm(Assignment, reply: @Sendable (WorkerReport) -> Void)
+  /// Exact counts, at the end of the tick.
+  case report(reply: @Sendable (WorkerReport) -> Void)
+  case drain(DrainOrder?)
+  case list(reply: @Sendable ([SessionSnapshot]) -> Void)
+  case stop
+}
+
+/// When the sessions that are to drain are closed.
+public struct DrainOrder: Sendable, Equatable {
+  public enum Scope: Sendable { case idleColor, everything }
+  public var scope: Scope
+  /// From here on quiet sessions are closed evenly.
+  public var spreadStart: Instant
+  /// Here whatever is left is reset.
+  public var deadline: Instant
+  public init(scope: Scope, spreadStart: Instant, deadline: Instant) {
+    (self.scope, self.spreadStart, self.deadline) = (scope, spreadStart, deadline)
+  }
+}
+
+/// The exact counts of one worker at the end of a tick, or their sum over all workers.
+public struct WorkerReport: Sendable {
+  /// Sessions by account: blue, green, preview.
+  public var sessions: [Int]
+  public var counters: [TrafficCounters]
+  /// Of the drain under way.
+  public var tally: DrainTally
+  /// With a barrier: what the drain before it had come to.
+  public var closedTally: DrainTally
+
+  static func + (a: WorkerReport, b: WorkerReport) -> WorkerReport {
+    var sum = a
+    for index in sum.sessions.indices {
+      sum.sessions[index] += b.sessions[index]
+      sum.counters[index] += b.counters[index]
+    }
+    sum.tally = a.tally + b.tally
+    sum.closedTally = a.closedTally + b.closedTally
+    return sum
+  }
+
+  public func sessions(of color: Color) -> Int { sessions[Int(Account(color).rawValue)] }
+  public func counters(of color: Color) -> TrafficCounters { counters[Int(Account(color).rawValue)] }
+  public var previewSessions: Int { sessions[Int(Account.preview.rawValue)] }
+  public var allSessions: Int { sessions.reduce(0, +) }
+}
+
+/// One session as an operator sees it.
+public struct SessionSnapshot: Sendable {
+  public let listener: ListenerID
+  public let isPreview: Bool
+  public let assignment: Assignment
+  /// nil once the client is gone.
+  public let client: SocketAddress?
+  /// -1: none yet.
+  public let target: Int32
+  public let state: String
+  public let ageMilliseconds: Int64
+  public let idleMilliseconds: Int64
+  public let bytesIn: UInt64
+  public let bytesOut: UInt64
+}
+
+/// What a worker tells without being asked.
+public enum WorkerNews: Sendable {
+  /// The last session that was to drain here has ended.
+  case drained
+  /// Accepting has stopped for a moment.
+  case limitReached(Limit)
+  /// A target could not be reached.
+  case connectFailed(target: Int32, Errno)
+
+  public enum Limit: Sendable, Equatable {
+    case sessions
+    /// Of the process or the system: no connection could be accepted or made.
+    case descriptors(Errno)
+    /// This machine has no free port towards the target.
+    case ports
+  }
+}

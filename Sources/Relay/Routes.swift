@@ -1,0 +1,120 @@
+import LinuxIO
+import Switching
+import Synchronization
+
+/// Names a listener for as long as the process lives; never used twice.
+public struct ListenerID: Hashable, Sendable {
+  public let number: UInt32
+  public init(number: UInt32) { self.number = number }
+}
+
+/// One backend target and what its name resolved to.
+public struct Target: Sendable {
+  /// Its line on the `TargetBoard`.
+  public let slot: Int32
+  /// In the order to try; not empty.
+  public let addresses: [SocketAddress]
+  public init(slot: Int32, addresses: [SocketAddress]) { (self.slot, self.addresses) = (slot, addresses) }
+}
+
+/// Where the sessions of each listener go. A value that is replaced whole at a reload.
+public struct Routes: Sendable {
+  public var targets: [ListenerID: ByColor<[Target]>]
+  public init(targets: [ListenerID: ByColor<[Target]>]) { self.targets = targets }
+}
+
+/// Timeouts and limits that a reload can change. All in milliseconds, 1 or more.
+public struct RelaySettings: Sendable, Equatable {
+  public var connectTimeout: Int64
+  public var idleTimeout: Int64
+  public var halfClosedTimeout: Int64
+  public init(connectTimeout: Int64, idleTimeout: Int64, halfClosedTimeout: Int64) {
+    self.connectTimeout = connectTimeout
+    self.idleTimeout = idleTimeout
+    self.halfClosedTimeout = halfClosedTimeout
+  }
+}
+
+/// What all workers know of the targets: a line for each, shared.
+@safe public final class TargetBoard: Sendable {
+  struct Line: ~Copyable {
+    /// Production sessions that are connected or connecting.
+    let sessions = Atomic<Int>(0)
+    /// Nanoseconds: before this, others are preferred, since a connect has failed.
+    let avoidUntil = Atomic<UInt64>(0)
+  }
+
+  /// 64 listeners with 64 targets of each color, and as many again for a reload while old sessions live.
+  public static let capacity = 16_384
+
+  private nonisolated(unsafe) let lines: UnsafeMutablePointer<Line>
+
+  public init() {
+    unsafe lines = .allocate(capacity: Self.capacity)
+    for slot in 0..<Self.capacity { unsafe (lines + slot).initialize(to: Line()) }
+  }
+
+  deinit {
+    unsafe lines.deinitialize(count: Self.capacity)
+    unsafe lines.deallocate()
+  }
+
+  public func sessions(_ slot: Int32) -> Int { unsafe line(slot).pointee.sessions.load(ordering: .relaxed) }
+
+  func addSession(_ slot: Int32) { unsafe line(slot).pointee.sessions.add(1, ordering: .relaxed) }
+  func removeSession(_ slot: Int32) { unsafe line(slot).pointee.sessions.subtract(1, ordering: .relaxed) }
+
+  func avoid(_ slot: Int32, until: Instant) {
+    unsafe line(slot).pointee.avoidUntil.store(until.nanoseconds, ordering: .relaxed)
+  }
+
+  func isAvoided(_ slot: Int32, at now: Instant) -> Bool {
+    unsafe line(slot).pointee.avoidUntil.load(ordering: .relaxed) > now.nanoseconds
+  }
+
+  /// A line that is taken into use for another target.
+  public func clear(_ slot: Int32) {
+    unsafe line(slot).pointee.avoidUntil.store(0, ordering: .relaxed)
+  }
+
+  private func line(_ slot: Int32) -> UnsafeMutablePointer<Line> {
+    precondition(slot >= 0 && slot < Self.capacity)
+    return unsafe lines + Int(slot)
+  }
+}
+
+/// How many sessions there may be, in all workers together.
+public final class SessionBudget: Sendable {
+  private let used = Atomic<Int>(0)
+  private let limit: Atomic<Int>
+
+  public init(limit: Int) { self.limit = Atomic(limit) }
+
+  public func setLimit(_ limit: Int) { self.limit.store(limit, ordering: .relaxed) }
+  public var inUse: Int { used.load(ordering: .relaxed) }
+
+  /// False: the limit is reached.
+  func take() -> Bool {
+    if used.add(1, ordering: .relaxed).newValue <= limit.load(ordering: .relaxed) { return true }
+    giveBack()
+    return false
+  }
+
+  func giveBack() { used.subtract(1, ordering: .relaxed) }
+}
+
+/// A listening socket, shared by all workers.
+public final class ListeningSocket: Sendable {
+  public let listener: ListenerID
+  public let isPreview: Bool
+  /// The address it is bound to, with the port that the kernel chose.
+  public let address: SocketAddress
+  let socket: Descriptor
+
+  public init(listener: ListenerID, isPreview: Bool, socket: consuming Descriptor, address: SocketAddress) {
+    self.listener = listener
+    self.isPreview = isPreview
+    self.socket = socket
+    self.address = address
+  }
+}

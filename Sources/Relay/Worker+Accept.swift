@@ -1,0 +1,151 @@
+import EventCore
+import LinuxIO
+import Switching
+
+/// Accepting: from a listening socket to a session with a claim.
+extension Worker {
+  enum AcceptPause: Equatable {
+    case none
+    /// The session limit is reached. A slot that this worker frees ends the pause at once; one that another worker
+    /// frees, at the next look.
+    case sessionLimit
+    /// The process or the system is out of descriptors.
+    case descriptors
+  }
+
+  /// Connections taken at one wake-up, before other work has its turn. Small, since all workers are woken from the
+  /// same queue and a worker that empties it alone would only have to hand connections on.
+  private static let acceptBudget = 16
+  /// Milliseconds until accepting is tried again.
+  private static let pauseTime: Int64 = 50
+
+  mutating func open(_ door: ListeningSocket) {
+    let index = doors.firstIndex { $0 == nil } ?? doors.count
+    if index == doors.count { doors.append(door) } else { doors[index] = door }
+    if acceptPause == .none { watchDoor(index) }
+  }
+
+  /// Stops watching a listening socket. Connections that wait in its queue are taken first: closing it would reset them.
+  mutating func close(_ door: ListeningSocket) {
+    guard let index = doors.firstIndex(where: { $0 === door }) else { return }
+    if acceptPause == .none { unwatchDoor(index) }
+    while acceptOne(from: door) {}
+    doors[index] = nil
+  }
+
+  mutating func accept(from index: Int) {
+    guard index < doors.count, let door = doors[index] else { return }
+    for _ in 0..<Self.acceptBudget where acceptPause == .none {
+      guard acceptOne(from: door) else { return }
+    }
+  }
+
+  /// Takes one connection; false where there is none, or none can be taken now.
+  private mutating func acceptOne(from door: ListeningSocket) -> Bool {
+    guard shared.budget.take() else {
+      pauseAccepting(.sessionLimit)
+      return false
+    }
+    switch door.socket.accept() {
+    case .connection(let socket):
+      socket.setNoDelay()
+      if let other = lessLoadedWorker() {
+        shared.gates[other].addLoad()
+        shared.gates[other].mailbox.post(.adopt(number: socket.release(), door))
+      } else {
+        shared.gates[index].addLoad()
+        begin(socket, from: door)
+      }
+      return true
+    case .wouldBlock:
+      shared.budget.giveBack()
+      return false
+    case .failed(let errno):
+      shared.budget.giveBack()
+      switch errno {
+      case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBuffers, .noMemory:
+        pauseAccepting(.descriptors)
+        shared.news(.limitReached(.descriptors(errno)))
+        return false
+      default:
+        // The client has left before it was accepted, or its network has an error: accept(2) says to go on.
+        return true
+      }
+    }
+  }
+
+  /// The worker that should rather have the next connection: one with at least two sessions fewer.
+  private func lessLoadedWorker() -> Int? {
+    let gates = shared.gates
+    guard gates.count > 1 else { return nil }
+    var best = index
+    var least = gates[index].load - 1
+    for other in gates.indices where gates[other].load < least {
+      (best, least) = (other, gates[other].load)
+    }
+    return best == index ? nil : best
+  }
+
+  /// Starts a session. Its place in the budget and in this worker's load is taken already.
+  mutating func begin(_ socket: consuming Descriptor, from door: ListeningSocket) {
+    let (account, assignment) = claim(isPreview: door.isPreview)
+    let number = socket.number
+    let session = Session(
+      client: socket, account: account, assignment: assignment, listener: door.listener, now: loop.now)
+    guard let token = sessions.insert(session) else {
+      // The slab holds as many as the descriptor limit allows; beyond that there is nothing to relay with.
+      shared.gates[index].removeLoad()
+      shared.budget.giveBack()
+      return
+    }
+    sessionsByAccount[Int(account.rawValue)] += 1
+    counters[Int(account.rawValue)].accepted += 1
+    do {
+      try loop.watch(number: number, for: Self.interest, token.lane(0))
+    } catch {
+      requestClose(token, .ended, resets: true)
+      return
+    }
+    connect(token)
+  }
+
+  /// Everything, told once for each change: the one registration that a socket ever gets.
+  static var interest: Readiness { [.readable, .writable, .readHangUp, .edgeTriggered] }
+
+  /// The claim: the one place where a session learns which color it belongs to, by one read of the word.
+  func claim(isPreview: Bool) -> (Account, Assignment) {
+    let active = shared.word.load()
+    if isPreview { return (.preview, Assignment(color: active.color.other, generation: active.generation)) }
+    return (Account(active.color), active)
+  }
+
+  // MARK: Pausing
+
+  private mutating func pauseAccepting(_ reason: AcceptPause) {
+    guard acceptPause == .none else { return }
+    acceptPause = reason
+    // EPOLLEXCLUSIVE cannot be modified, so pausing is removing.
+    for index in doors.indices where doors[index] != nil { unwatchDoor(index) }
+    acceptTimer = loop.timers.arm(at: loop.now.advanced(milliseconds: Self.pauseTime), Fixture.acceptTimer)
+    if reason == .sessionLimit { shared.news(.limitReached(.sessions)) }
+  }
+
+  mutating func resumeAccepting() {
+    guard acceptPause != .none else { return }
+    acceptPause = .none
+    loop.timers.cancel(acceptTimer)
+    acceptTimer = .none
+    for index in doors.indices where doors[index] != nil { watchDoor(index) }
+  }
+
+  private func watchDoor(_ index: Int) {
+    guard let door = doors[index] else { return }
+    // Fails only where the kernel has no memory for it; the other workers watch the socket too.
+    try? loop.watch(door.socket, for: [.readable, .exclusive], Fixture.door(index))
+  }
+
+  private func unwatchDoor(_ index: Int) {
+    guard let door = doors[index] else { return }
+    try? loop.unwatch(number: door.socket.number)
+  }
+}

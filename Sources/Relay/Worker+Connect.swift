@@ -1,0 +1,187 @@
+import EventCore
+import LinuxIO
+import Switching
+
+/// Connecting: from a claim to a backend.
+extension Worker {
+  /// Milliseconds before a connect that this machine could not make is tried again.
+  private static let retryPause: Int64 = 10
+  /// Milliseconds for which a target that could not be reached is asked last.
+  private static let avoidTime: Int64 = 1000
+
+  /// Tries targets until a connect succeeds or is under way; the client notices nothing of those that fail at once.
+  mutating func connect(_ token: Token) {
+    while sessions[token].phase == .connecting {
+      guard let address = nextAddress(token) else {
+        allTargetsFailed(token)
+        return
+      }
+      switch start(token, address) {
+      case .connected:
+        established(token)
+        return
+      case .inProgress:
+        schedule(token, at: sessions[token].attempt.deadline)
+        return
+      case .failed(.wouldBlock):
+        // AF_UNIX says so where the backlog is full: the target is there, and busy.
+        retryLater(token)
+        return
+      case .failed(.addressNotAvailable):
+        shared.news(.limitReached(.ports))
+        retryLater(token)
+        return
+      case .failed(let errno)
+      where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem || errno == .noBuffers || errno == .noMemory:
+        shared.news(.limitReached(.descriptors(errno)))
+        retryLater(token)
+        return
+      case .failed(let errno):
+        addressFailed(token, errno)
+      }
+    }
+  }
+
+  /// The backend socket became ready, or has failed, while its connect was under way.
+  mutating func connectProgressed(_ token: Token, _ readiness: Readiness) {
+    if let errno = sessions[token].backend.socket.takeError() {
+      addressFailed(token, errno)
+      connect(token)
+    } else if readiness.contains(.error) || readiness.contains(.hangUp) {
+      addressFailed(token, .connectionReset)
+      connect(token)
+    } else if readiness.contains(.writable) {
+      established(token)
+      sessions[token].backend.absorb(readiness)
+      relay(token)
+    }
+  }
+
+  mutating func connectTimerFired(_ token: Token) {
+    let attempt = sessions[token].attempt
+    if loop.now >= attempt.deadline {
+      addressFailed(token, .timedOut)
+    } else if !attempt.isRetrying {
+      schedule(token, at: attempt.deadline)
+      return
+    }
+    connect(token)
+  }
+
+  private mutating func start(_ token: Token, _ address: SocketAddress) -> Descriptor.ConnectStart {
+    do {
+      let socket = try Descriptor.streamSocket(for: address)
+      socket.setNoDelay()
+      let result = socket.connect(to: address)
+      if case .failed = result { return result }
+      try loop.watch(socket, for: Self.interest, token.lane(1))
+      sessions[token].attempt.isRetrying = false
+      // An earlier attempt's socket is closed here. None of its events is still to come: it is told at most once a
+      // tick, and either that event or a timer, which comes after all events, has led here.
+      sessions[token].backend = Endpoint(socket)
+      return result
+    } catch {
+      return .failed(error)
+    }
+  }
+
+  private mutating func established(_ token: Token) {
+    sessions[token].phase = .relaying
+    sessions[token].lastActivity = loop.now
+    // The connect timer stays armed: when it fires it finds the idle deadline. That is cheaper than moving it now.
+    if sessions[token].timer == .none { schedule(token, at: idleDeadline(token)) }
+  }
+
+  // MARK: Choosing
+
+  /// The address to try next: the same again after a local shortage, the present target's next one, or that of the next
+  /// target.
+  private mutating func nextAddress(_ token: Token) -> SocketAddress? {
+    guard let targets = routes.targets[sessions[token].listener]?[sessions[token].assignment.color] else { return nil }
+    let attempt = sessions[token].attempt
+    if sessions[token].target >= 0, Int(attempt.position) < targets.count,
+      targets[Int(attempt.position)].slot == sessions[token].target,
+      Int(attempt.nextAddress) < targets[Int(attempt.position)].addresses.count
+    {
+      if !attempt.isRetrying { beginAttempt(token) }
+      return targets[Int(attempt.position)].addresses[Int(attempt.nextAddress)]
+    }
+    leaveTarget(token)
+    guard let position = choose(among: targets, tried: attempt.triedTargets) else { return nil }
+    sessions[token].attempt.triedTargets |= 1 << UInt64(position)
+    sessions[token].attempt.position = UInt8(position)
+    sessions[token].attempt.nextAddress = 0
+    sessions[token].target = targets[position].slot
+    if sessions[token].account != .preview { shared.board.addSession(targets[position].slot) }
+    beginAttempt(token)
+    return targets[position].addresses[0]
+  }
+
+  private mutating func beginAttempt(_ token: Token) {
+    sessions[token].attempt.isRetrying = false
+    sessions[token].attempt.deadline = loop.now.advanced(milliseconds: settings.connectTimeout)
+  }
+
+  /// The fewest sessions win; among equals, each in turn. A target that failed a moment ago comes last.
+  private mutating func choose(among targets: [Target], tried: UInt64) -> Int? {
+    var best: Int?
+    var bestRank = (isAvoided: true, sessions: Int.max)
+    nextTarget &+= 1
+    for offset in targets.indices {
+      let position = Int((UInt(bitPattern: nextTarget) &+ UInt(offset)) % UInt(targets.count))
+      if tried & 1 << UInt64(position) != 0 { continue }
+      let slot = targets[position].slot
+      let rank = (isAvoided: shared.board.isAvoided(slot, at: loop.now), sessions: shared.board.sessions(slot))
+      let isBetter =
+        rank.isAvoided == bestRank.isAvoided ? rank.sessions < bestRank.sessions : !rank.isAvoided
+      if best == nil || isBetter { (best, bestRank) = (position, rank) }
+    }
+    return best
+  }
+
+  mutating func leaveTarget(_ token: Token) {
+    let slot = sessions[token].target
+    guard slot >= 0 else { return }
+    if sessions[token].account != .preview { shared.board.removeSession(slot) }
+    sessions[token].target = -1
+  }
+
+  // MARK: Failing
+
+  private mutating func addressFailed(_ token: Token, _ errno: Errno) {
+    let target = sessions[token].target
+    if target >= 0 {
+      shared.board.avoid(target, until: loop.now.advanced(milliseconds: Self.avoidTime))
+      shared.news(.connectFailed(target: target, errno))
+    }
+    sessions[token].attempt.nextAddress += 1
+    sessions[token].attempt.isRetrying = false
+  }
+
+  private mutating func retryLater(_ token: Token) {
+    sessions[token].attempt.isRetrying = true
+    let next = loop.now.advanced(milliseconds: Self.retryPause)
+    schedule(token, at: min(next, sessions[token].attempt.deadline))
+  }
+
+  /// No target of the session's color took it. Where the color is not the active one any more, it was claimed just
+  /// before a switch, has not reached anybody, and is claimed again; else the client is reset.
+  private mutating func allTargetsFailed(_ token: Token) {
+    leaveTarget(token)
+    let account = sessions[token].account
+    let (newAccount, assignment) = claim(isPreview: account == .preview)
+    if account != .preview, assignment.color != sessions[token].assignment.color {
+      leave(account, .moved)
+      sessionsByAccount[Int(newAccount.rawValue)] += 1
+      counters[Int(newAccount.rawValue)].accepted += 1
+      sessions[token].account = newAccount
+      sessions[token].assignment = assignment
+      sessions[token].attempt = ConnectAttempt()
+      connect(token)
+      return
+    }
+    counters[Int(account.rawValue)].connectFailures += 1
+    if account == Account(confirmed.color.other) { tally.connectFailures += 1 }
+    requestClose(token, .ended, resets: true)
+  }
+}

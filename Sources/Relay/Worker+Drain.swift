@@ -1,0 +1,98 @@
+import EventCore
+import LinuxIO
+import Switching
+
+/// Draining: what happens to the sessions that a switch left behind, and to all of them when the front door stops.
+extension Worker {
+  /// Milliseconds between two steps of the spread: small beside the shortest sensible one.
+  private static let spreadStep: Int64 = 50
+  /// Slots looked at, and sessions cut, in one step, so that a step does not delay anybody's bytes for long.
+  private static let scanBudget = 4096
+  private static let cutBudget = 256
+
+  /// The barrier: from here on, sessions of the other color are the ones left behind. Answers what the drain before
+  /// came to.
+  mutating func confirm(_ assignment: Assignment) -> DrainTally {
+    let closed = tally
+    confirmed = assignment
+    tally = DrainTally()
+    tally.open = sessionsByAccount[Int(Account(assignment.color.other).rawValue)]
+    beginDrain(nil)
+    return closed
+  }
+
+  /// Takes a new plan, or none; the counts go on.
+  mutating func beginDrain(_ order: DrainOrder?) {
+    drainOrder = order
+    spreadInitial = nil
+    hasToldDrained = false
+    loop.timers.cancel(drainTimer)
+    drainTimer = .none
+    guard let order else { return }
+    drainTimer = loop.timers.arm(at: min(order.spreadStart, order.deadline), Fixture.drainTimer)
+    tellWhenDrained()
+  }
+
+  mutating func tellWhenDrained() {
+    guard drainOrder != nil, !hasToldDrained, drainingSessions == 0 else { return }
+    hasToldDrained = true
+    shared.news(.drained)
+  }
+
+  private var drainingSessions: Int {
+    switch drainOrder?.scope {
+    case .idleColor: sessionsByAccount[Int(Account(confirmed.color.other).rawValue)]
+    case .everything: sessionsByAccount[0] + sessionsByAccount[1] + sessionsByAccount[2]
+    case nil: 0
+    }
+  }
+
+  private func isDraining(_ token: Token) -> Bool {
+    drainOrder?.scope == .everything || sessions[token].account == Account(confirmed.color.other)
+  }
+
+  mutating func advanceDrain() {
+    guard let order = drainOrder else { return }
+    if loop.now >= order.deadline {
+      // What does not fit in the budget is cut in the next tick.
+      if cutRemaining() { drainTimer = loop.timers.arm(at: loop.now, Fixture.drainTimer) }
+      return
+    }
+    closeQuiet(order)
+    let next = min(loop.now.advanced(milliseconds: Self.spreadStep), order.deadline)
+    drainTimer = loop.timers.arm(at: next, Fixture.drainTimer)
+  }
+
+  /// Closes quiet sessions until no more are left than a straight line from all, at the start of the spread, to none,
+  /// at the deadline, allows. Sessions that end by themselves count, so the pace is even whatever happens.
+  private mutating func closeQuiet(_ order: DrainOrder) {
+    let remaining = drainingSessions
+    let initial = spreadInitial ?? remaining
+    spreadInitial = initial
+    let length = max(1, order.deadline.milliseconds(since: order.spreadStart))
+    let left = order.deadline.milliseconds(since: loop.now)
+    let allowed = Int((Int64(initial) * left + length - 1) / length)
+    var excess = remaining - allowed
+    var looks = min(Self.scanBudget, sessions.highWater)
+    while excess > 0 && looks > 0 {
+      looks -= 1
+      drainCursor = drainCursor + 1 < sessions.highWater ? drainCursor + 1 : 0
+      guard let token = sessions.token(at: drainCursor), isDraining(token), sessions[token].isQuiet(at: loop.now)
+      else { continue }
+      requestClose(token, .spread, resets: false)
+      excess -= 1
+    }
+  }
+
+  /// Resets what is left; true where there is more to do.
+  private mutating func cutRemaining() -> Bool {
+    var budget = Self.cutBudget
+    for slot in 0..<sessions.highWater {
+      guard let token = sessions.token(at: slot), sessions[token].phase != .closing, isDraining(token) else { continue }
+      if budget == 0 { return true }
+      requestClose(token, .cut, resets: true)
+      budget -= 1
+    }
+    return false
+  }
+}

@@ -1,0 +1,185 @@
+import EventCore
+import LinuxIO
+import Switching
+
+/// Relaying and closing: what happens to a session that has a backend.
+extension Worker {
+  /// Milliseconds between two looks at whether the kernel has delivered what precedes a reset.
+  private static let resetPoll: Int64 = 10
+  /// Milliseconds without progress after which the reset no longer waits.
+  private static let resetPatience: Int64 = 1000
+
+  mutating func socketReady(_ token: Token, _ readiness: Readiness) {
+    guard sessions.contains(token) else { return }
+    let isClient = token.lane == 0
+    switch sessions[token].phase {
+    case .relaying, .resetting:
+      if isClient { sessions[token].client.absorb(readiness) } else { sessions[token].backend.absorb(readiness) }
+      relay(token)
+    case .connecting:
+      if isClient {
+        sessions[token].client.absorb(readiness)
+        if sessions[token].client.isBroken { requestClose(token, .ended, resets: true) }
+      } else {
+        connectProgressed(token, readiness)
+      }
+    case .closing: break
+    }
+  }
+
+  /// The byte path: moves what can be moved and acts on what the session makes of it.
+  mutating func relay(_ token: Token) {
+    guard sessions[token].phase == .relaying || sessions[token].phase == .resetting else { return }
+    let before = (sessions[token].inbound.bytes, sessions[token].outbound.bytes)
+    let verdict = sessions[token].relay(&lane)
+    let bytesIn = sessions[token].inbound.bytes &- before.0
+    let bytesOut = sessions[token].outbound.bytes &- before.1
+    if bytesIn | bytesOut != 0 {
+      sessions[token].lastActivity = loop.now
+      let account = Int(sessions[token].account.rawValue)
+      counters[account].bytesIn &+= bytesIn
+      counters[account].bytesOut &+= bytesOut
+    }
+    switch verdict {
+    case .wait: if sessions[token].phase == .resetting { awaitReset(token, firstLook: Self.resetPatience) }
+    case .deferred: postpone(token)
+    case .halfClosed:
+      sessions[token].lastActivity = loop.now
+      schedule(token, at: idleDeadline(token))
+    case .close: requestClose(token, .ended, resets: sessions[token].phase == .resetting)
+    case .reset: awaitReset(token, firstLook: 0)
+    }
+  }
+
+  /// Has the session looked at again in the next tick.
+  mutating func postpone(_ token: Token) {
+    guard !sessions[token].isDeferred else { return }
+    sessions[token].isDeferred = true
+    deferred.append(token.lane(0))
+  }
+
+  // MARK: Resetting
+
+  /// A reset throws away what the kernel has not delivered yet (`close` with SO_LINGER 0, socket(7)), so it waits until
+  /// the queue is empty, at most a second without progress.
+  private mutating func awaitReset(_ token: Token, firstLook: Int64) {
+    if firstLook == 0, unsentBeforeReset(token) == 0 {
+      finishReset(token)
+    } else if sessions[token].unsentBefore < 0 {
+      sessions[token].unsentBefore = Int32(clamping: unsentBeforeReset(token))
+      sessions[token].lastActivity = loop.now
+      schedule(token, at: loop.now.advanced(milliseconds: firstLook == 0 ? Self.resetPoll : firstLook))
+    } else if firstLook == 0 {
+      schedule(token, at: loop.now.advanced(milliseconds: Self.resetPoll))
+    }
+  }
+
+  private func unsentBeforeReset(_ token: Token) -> Int {
+    sessions[token].resetSide == .client
+      ? sessions[token].client.socket.unsentBytes : sessions[token].backend.socket.unsentBytes
+  }
+
+  private mutating func resetTimerFired(_ token: Token) {
+    let unsent = Int32(clamping: unsentBeforeReset(token))
+    if unsent != sessions[token].unsentBefore {
+      sessions[token].unsentBefore = unsent
+      sessions[token].lastActivity = loop.now
+    }
+    let isStuck = loop.now.milliseconds(since: sessions[token].lastActivity) >= Self.resetPatience
+    let isHolding = sessions[token].inbound.hasHeldBytes || sessions[token].outbound.hasHeldBytes
+    if isStuck || (unsent == 0 && !isHolding) {
+      finishReset(token)
+    } else {
+      schedule(token, at: loop.now.advanced(milliseconds: Self.resetPoll))
+    }
+  }
+
+  private mutating func finishReset(_ token: Token) { requestClose(token, .ended, resets: true) }
+
+  // MARK: Timers
+
+  /// Makes the session's timer fire not after `deadline`.
+  mutating func schedule(_ token: Token, at deadline: Instant) {
+    if sessions[token].timer == .none {
+      sessions[token].timer = loop.timers.arm(at: deadline, token.lane(0))
+    } else {
+      loop.timers.move(sessions[token].timer, to: deadline)
+    }
+    sessions[token].timerDeadline = deadline
+  }
+
+  func idleDeadline(_ token: Token) -> Instant {
+    let timeout = sessions[token].isHalfClosed ? settings.halfClosedTimeout : settings.idleTimeout
+    return sessions[token].lastActivity.advanced(milliseconds: timeout)
+  }
+
+  mutating func sessionTimerFired(_ token: Token) {
+    guard sessions.contains(token) else { return }
+    sessions[token].timer = .none
+    switch sessions[token].phase {
+    case .connecting: connectTimerFired(token)
+    case .relaying: idleTimerFired(token)
+    case .resetting: resetTimerFired(token)
+    case .closing: break
+    }
+  }
+
+  private mutating func idleTimerFired(_ token: Token) {
+    guard loop.now >= idleDeadline(token) else {
+      schedule(token, at: idleDeadline(token))
+      return
+    }
+    // A slow reader may still be taking what the kernel holds for it.
+    let unsent = Int32(
+      clamping: sessions[token].client.socket.unsentBytes + sessions[token].backend.socket.unsentBytes)
+    if unsent > 0 && unsent != sessions[token].unsentBefore {
+      sessions[token].unsentBefore = unsent
+      sessions[token].lastActivity = loop.now
+      schedule(token, at: idleDeadline(token))
+      return
+    }
+    // An answer that was cut must not look complete: only a session that is open both ways and has nothing queued
+    // ends with FIN.
+    let isQuiet = !sessions[token].isHalfClosed && sessions[token].isQuiet(at: loop.now)
+    requestClose(token, .ended, resets: !isQuiet)
+  }
+
+  // MARK: Closing
+
+  /// Has the session closed at the end of this tick, with FIN or with RST, both sides alike. Only the first request
+  /// counts.
+  mutating func requestClose(_ token: Token, _ outcome: DrainOutcome, resets: Bool) {
+    guard sessions[token].phase != .closing else { return }
+    if sessions[token].phase == .resetting && sessions[token].brokeAtBackend {
+      counters[Int(sessions[token].account.rawValue)].resets += 1
+    }
+    sessions[token].phase = .closing
+    closes.append(Closing(token: token.lane(0), outcome: outcome, resets: resets))
+  }
+
+  mutating func performCloses() {
+    for closing in closes {
+      leaveTarget(closing.token)
+      var session = sessions.remove(closing.token)
+      loop.timers.cancel(session.timer)
+      session.inbound.discard(&lane)
+      session.outbound.discard(&lane)
+      if closing.resets {
+        session.client.socket.resetOnClose()
+        if session.backend.socket.isOpen { session.backend.socket.resetOnClose() }
+      }
+      leave(session.account, closing.outcome)
+      shared.gates[index].removeLoad()
+      shared.budget.giveBack()
+    }
+    closes.removeAll(keepingCapacity: true)
+    if acceptPause == .sessionLimit { resumeAccepting() }
+    tellWhenDrained()
+  }
+
+  /// A session leaves its account. Where it was draining, the tally says what became of it.
+  mutating func leave(_ account: Account, _ outcome: DrainOutcome) {
+    sessionsByAccount[Int(account.rawValue)] -= 1
+    if account == Account(confirmed.color.other) { tally.count(outcome) }
+  }
+}

@@ -1,0 +1,191 @@
+import EventCore
+import LinuxIO
+import Switching
+import Telemetry
+
+/// What the workers of one front door share.
+final class WorkerShared: Sendable {
+  let word: ActiveWord
+  let board: TargetBoard
+  let budget: SessionBudget
+  let gates: [WorkerGate]
+  let news: @Sendable (WorkerNews) -> Void
+
+  init(
+    word: ActiveWord, board: TargetBoard, budget: SessionBudget, gates: [WorkerGate],
+    news: @escaping @Sendable (WorkerNews) -> Void
+  ) {
+    (self.word, self.board, self.budget, self.gates, self.news) = (word, board, budget, gates, news)
+  }
+}
+
+/// One thread of the data plane: an event loop and the sessions it relays. It shares nothing with the others but the
+/// active word, the target board, the session budget and the listening sockets.
+struct Worker: ~Copyable {
+  /// Sources of events and timers that are no session; their tokens have generation 0, which no session has.
+  enum Fixture {
+    static let mailbox = Token(slot: 0, generation: 0)
+    static let acceptTimer = Token(slot: 1, generation: 0)
+    static let drainTimer = Token(slot: 2, generation: 0)
+    static let firstDoor = 16
+    static func door(_ index: Int) -> Token { Token(slot: firstDoor + index, generation: 0) }
+  }
+
+  /// Events handled in one tick: enough to make a wake-up worth its cost, few enough that orders are not kept waiting.
+  static let eventBudget = 256
+
+  let index: Int
+  let shared: WorkerShared
+  let mailbox: Mailbox<WorkerOrder>
+  var loop: EventLoop
+  var sessions: Slab<Session>
+  var lane = Lane()
+  var routes = Routes(targets: [:])
+  var settings: RelaySettings
+
+  var sessionsByAccount = InlineArray<3, Int>(repeating: 0)
+  var counters = InlineArray<3, TrafficCounters>(repeating: TrafficCounters())
+
+  // Accepting
+  var doors: [ListeningSocket?] = []
+  var acceptPause = AcceptPause.none
+  var acceptTimer = TimerQueue.Handle.none
+  /// Where the choice among equally loaded targets starts.
+  var nextTarget = 0
+
+  // Draining
+  /// The assignment that the last barrier confirmed: sessions of the other color are the ones that drain.
+  var confirmed: Assignment
+  var tally = DrainTally()
+  var drainOrder: DrainOrder?
+  var drainTimer = TimerQueue.Handle.none
+  var drainCursor = 0
+  /// Sessions to drain when the spread began; nil before.
+  var spreadInitial: Int?
+  var hasToldDrained = false
+
+  // Work for the phases of a tick
+  var deferred: [Token] = []
+  var deferredBefore: [Token] = []
+  var closes: [Closing] = []
+  var hasMail = false
+  var replies: [(closed: DrainTally, reply: @Sendable (WorkerReport) -> Void)] = []
+  var isStopped = false
+
+  /// A session to close at the end of the tick.
+  struct Closing {
+    let token: Token
+    let outcome: DrainOutcome
+    let resets: Bool
+  }
+
+  init(index: Int, shared: WorkerShared, capacity: Int, settings: RelaySettings) throws(Errno) {
+    let loop = try EventLoop(eventBudget: Self.eventBudget)
+    let mailbox = shared.gates[index].mailbox
+    try loop.watch(number: mailbox.descriptor, for: .readable, Fixture.mailbox)
+    self.index = index
+    self.shared = shared
+    self.settings = settings
+    self.mailbox = mailbox
+    self.loop = loop
+    sessions = Slab(capacity: capacity)
+    confirmed = shared.word.load()
+  }
+
+  /// Serves until it is told to stop. Throws only what epoll_wait(2) fails with, which is a programming error.
+  mutating func run() throws(Errno) {
+    while !isStopped { try tick() }
+  }
+
+  /// One round. Nothing is closed before its end, so a token stays valid for as long as its events are handled; orders
+  /// come after events, so that a barrier counts all claims of the round.
+  private mutating func tick() throws(Errno) {
+    runDeferred()
+    let count = try loop.wait(hasDeferredWork: !deferred.isEmpty)
+    for index in 0..<count {
+      let (token, readiness) = loop.event(at: index)
+      handle(token, readiness)
+    }
+    while let (_, token) = loop.popExpired() { timerFired(token) }
+    if hasMail { readMail() }
+    if !closes.isEmpty { performCloses() }
+    if !replies.isEmpty { answerReplies() }
+  }
+
+  private mutating func handle(_ token: Token, _ readiness: Readiness) {
+    if token.generation != 0 {
+      socketReady(token, readiness)
+    } else if token == Fixture.mailbox {
+      hasMail = true
+    } else {
+      accept(from: token.slot - Fixture.firstDoor)
+    }
+  }
+
+  private mutating func timerFired(_ token: Token) {
+    switch token {
+    case Fixture.acceptTimer:
+      acceptTimer = .none
+      resumeAccepting()
+    case Fixture.drainTimer:
+      drainTimer = .none
+      advanceDrain()
+    default: sessionTimerFired(token)
+    }
+  }
+
+  private mutating func runDeferred() {
+    guard !deferred.isEmpty else { return }
+    swap(&deferred, &deferredBefore)
+    for token in deferredBefore where sessions.contains(token) {
+      sessions[token].isDeferred = false
+      relay(token)
+    }
+    deferredBefore.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Orders
+
+  private mutating func readMail() {
+    hasMail = false
+    for order in mailbox.takeAll() {
+      switch order {
+      case .adopt(let number, let door): begin(Descriptor(owning: number), from: door)
+      case .open(let door): open(door)
+      case .close(let door, let done):
+        close(door)
+        done()
+      case .apply(let routes, let settings): (self.routes, self.settings) = (routes, settings)
+      case .confirm(let assignment, let reply): replies.append((confirm(assignment), reply))
+      case .report(let reply): replies.append((DrainTally(), reply))
+      case .drain(let order): beginDrain(order)
+      case .list(let reply): reply(snapshots())
+      case .stop: isStopped = true
+      }
+    }
+  }
+
+  private mutating func answerReplies() {
+    var report = WorkerReport(
+      sessions: sessionsByAccount.indices.map { sessionsByAccount[$0] },
+      counters: counters.indices.map { counters[$0] }, tally: tally, closedTally: DrainTally())
+    for (closed, reply) in replies {
+      report.closedTally = closed
+      reply(report)
+    }
+    replies.removeAll()
+  }
+
+  private func snapshots() -> [SessionSnapshot] {
+    (0..<sessions.highWater).compactMap { slot in
+      guard let token = sessions.token(at: slot) else { return nil }
+      return SessionSnapshot(
+        listener: sessions[token].listener, isPreview: sessions[token].account == .preview,
+        assignment: sessions[token].assignment, client: sessions[token].client.socket.peerAddress,
+        target: sessions[token].target, state: sessions[token].stateName,
+        ageMilliseconds: loop.now.milliseconds(since: sessions[token].startedAt),
+        idleMilliseconds: loop.now.milliseconds(since: sessions[token].lastActivity),
+        bytesIn: sessions[token].inbound.bytes, bytesOut: sessions[token].outbound.bytes)
+    }
+  }
+}

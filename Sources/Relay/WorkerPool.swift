@@ -1,0 +1,130 @@
+import EventCore
+import LinuxIO
+import Switching
+import Synchronization
+
+/// How one worker is reached by the others and by the control thread.
+final class WorkerGate: Sendable {
+  let mailbox: Mailbox<WorkerOrder>
+  private let sessions = Atomic<Int>(0)
+
+  init() throws(Errno) { mailbox = try Mailbox() }
+
+  /// Sessions that the worker has, or that were passed to it.
+  var load: Int { sessions.load(ordering: .relaxed) }
+  func addLoad() { sessions.add(1, ordering: .relaxed) }
+  func removeLoad() { sessions.subtract(1, ordering: .relaxed) }
+}
+
+/// The data plane: all workers, and the questions and orders that go to all of them.
+public final class WorkerPool: Sendable {
+  private final class Runner: @unchecked Sendable {
+    // Touched by its own thread alone once that has started.
+    private var worker: Worker
+    init(_ worker: consuming Worker) { self.worker = worker }
+
+    func run() {
+      do {
+        try worker.run()
+      } catch {
+        preconditionFailure("epoll_wait: \(error)")
+      }
+    }
+  }
+
+  private let shared: WorkerShared
+  private let threads: [LoopThread]
+
+  /// Starts the threads.
+  /// - Parameters:
+  ///   - count: workers, 1 or more.
+  ///   - capacity: the most sessions that any of them will ever hold.
+  ///   - news: called on the workers' threads; must not wait.
+  public init(
+    count: Int, capacity: Int, word: ActiveWord, board: TargetBoard, budget: SessionBudget, settings: RelaySettings,
+    news: @escaping @Sendable (WorkerNews) -> Void
+  ) throws(Errno) {
+    var gates: [WorkerGate] = []
+    for _ in 0..<count { gates.append(try WorkerGate()) }
+    shared = WorkerShared(word: word, board: board, budget: budget, gates: gates, news: news)
+    var threads: [LoopThread] = []
+    for index in 0..<count {
+      let runner = Runner(try Worker(index: index, shared: shared, capacity: capacity, settings: settings))
+      threads.append(try LoopThread(name: "worker-\(index)") { runner.run() })
+    }
+    self.threads = threads
+  }
+
+  public var count: Int { shared.gates.count }
+  /// Sessions a worker, at this moment.
+  public var loads: [Int] { shared.gates.map(\.load) }
+
+  public func apply(_ routes: Routes, _ settings: RelaySettings) { post(.apply(routes, settings)) }
+  public func open(_ socket: ListeningSocket) { post(.open(socket)) }
+  public func drain(_ order: DrainOrder?) { post(.drain(order)) }
+
+  /// Returns when no worker watches the socket any more and its queue has been accepted empty.
+  public func close(_ socket: ListeningSocket) async {
+    await withCheckedContinuation { continuation in
+      let gathering = Gathering<Void>(count: count, { _, _ in () }) { continuation.resume() }
+      post(.close(socket, done: { gathering.add(()) }))
+    }
+  }
+
+  /// The barrier after a store: returns when every worker has answered at the end of a tick, with the exact sum.
+  public func confirm(_ assignment: Assignment) async -> WorkerReport {
+    await gather { .confirm(assignment, reply: $0) }
+  }
+
+  /// Exact counts of all workers.
+  public func report() async -> WorkerReport { await gather { .report(reply: $0) } }
+
+  public func sessions() async -> [SessionSnapshot] {
+    await withCheckedContinuation { continuation in
+      let gathering = Gathering<[SessionSnapshot]>(count: count, +) { continuation.resume(returning: $0) }
+      post(.list(reply: gathering.add))
+    }
+  }
+
+  /// Ends the threads, without a word to the sessions.
+  public func stop() {
+    post(.stop)
+    for thread in threads { thread.join() }
+  }
+
+  private func post(_ order: WorkerOrder) {
+    for gate in shared.gates { gate.mailbox.post(order) }
+  }
+
+  private func gather(_ order: (@escaping @Sendable (WorkerReport) -> Void) -> WorkerOrder) async -> WorkerReport {
+    await withCheckedContinuation { continuation in
+      let gathering = Gathering<WorkerReport>(count: count, +) { continuation.resume(returning: $0) }
+      post(order(gathering.add))
+    }
+  }
+}
+
+/// Puts the answers of several threads together and tells the last one's arrival.
+private final class Gathering<Answer: Sendable>: Sendable {
+  private let state: Mutex<(missing: Int, sum: Answer?)>
+  private let combine: @Sendable (Answer, Answer) -> Answer
+  private let complete: @Sendable (Answer) -> Void
+
+  init(
+    count: Int, _ combine: @escaping @Sendable (Answer, Answer) -> Answer,
+    complete: @escaping @Sendable (Answer) -> Void
+  ) {
+    state = Mutex((missing: count, sum: nil))
+    self.combine = combine
+    self.complete = complete
+  }
+
+  @Sendable func add(_ answer: Answer) {
+    let total: Answer? = state.withLock { state in
+      state.sum = state.sum.map { combine($0, answer) } ?? answer
+      state.missing -= 1
+      return state.missing == 0 ? state.sum : nil
+    }
+    if let total { complete(total) }
+  }
+}

@@ -1,0 +1,24 @@
+/// What a worker counts for one color (or for its preview listeners). Plain numbers, written by the one worker that
+/// owns them; others see copies that the worker hands out. They start at 0 and only grow.
+public struct TrafficCounters: Equatable, Sendable {
+  public var accepted: UInt64 = 0
+  /// Sessions that found no target of their color.
+  public var connectFailures: UInt64 = 0
+  /// Sessions that the backend reset.
+  public var resets: UInt64 = 0
+  /// Bytes from clients.
+  public var bytesIn: UInt64 = 0
+  /// Bytes to clients.
+  public var bytesOut: UInt64 = 0
+
+  @inlinable
+  public init() {}
+
+  public static func += (sum: inout TrafficCounters, other: TrafficCounters) {
+    sum.accepted += other.accepted
+    sum.connectFailures += other.connectFailures
+    sum.resets += other.resets
+    sum.bytesIn += other.bytesIn
+    sum.bytesOut += other.bytesOut
+  }
+}
