@@ -358,3 +358,17 @@ int linux_processor_count(void) {
 void linux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 void linux_ignore_broken_pipe(void) { signal(SIGPIPE, SIG_IGN); }
+
+int linux_notify(const char *path, const char *message) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  size_t length = strlen(path);
+  if (length == 0 || length >= sizeof(address.sun_path)) return -ENAMETOOLONG;
+  memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = 0;
+  int fd = CHECKED(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd < 0) return fd;
+  socklen_t size = offsetof(struct sockaddr_un, sun_path) + length;
+  ssize_t sent = CHECKED(sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address, size));
+  close(fd);
+  return sent < 0 ? (int)sent : 0;
+}

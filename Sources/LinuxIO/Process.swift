@@ -28,6 +28,12 @@ public enum Process {
     }
   }
 
+  /// Tells a supervisor about this process, sd_notify(3): `READY=1`, say. Nothing happens where `socket` is nil.
+  public static func notifySupervisor(at socket: String?, _ message: String) throws(Errno) {
+    guard let socket else { return }
+    try checked(unsafe linux_notify(socket, message))
+  }
+
   public static var effectiveUserID: UInt32 { geteuid() }
   public static var identifier: Int32 { getpid() }
 

@@ -5,10 +5,10 @@ import Telemetry
 /// What the control thread asks of a worker. Orders are carried out in the order in which they were posted.
 enum WorkerOrder: Sendable {
   /// A connection that another worker accepted; the number is this worker's to close.
-  case adopt(number: Int32, ListeningSocket)
-  case open(ListeningSocket)
+  case adopt(number: Int32, Door)
+  case open(Door)
   /// Stops watching the socket, after taking what waits in its queue.
-  case close(ListeningSocket, done: @Sendable () -> Void)
+  case close(Door, done: @Sendable () -> Void)
   case apply(Routes, RelaySettings)
   /// A barrier: the word was stored. Answered at the end of the tick, when every claim made with the old word is
   /// counted.

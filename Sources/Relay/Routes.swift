@@ -103,18 +103,25 @@ public final class SessionBudget: Sendable {
   func giveBack() { used.subtract(1, ordering: .relaxed) }
 }
 
-/// A listening socket, shared by all workers.
-public final class ListeningSocket: Sendable {
-  public let listener: ListenerID
-  public let isPreview: Bool
+/// A listening socket, closed when nobody uses it any more.
+public final class BoundSocket: Sendable {
   /// The address it is bound to, with the port that the kernel chose.
   public let address: SocketAddress
-  let socket: Descriptor
+  let descriptor: Descriptor
 
-  public init(listener: ListenerID, isPreview: Bool, socket: consuming Descriptor, address: SocketAddress) {
-    self.listener = listener
-    self.isPreview = isPreview
-    self.socket = socket
+  public init(_ descriptor: consuming Descriptor, at address: SocketAddress) {
+    self.descriptor = descriptor
     self.address = address
+  }
+}
+
+/// A way in, shared by all workers: a listening socket and what its connections belong to.
+public final class Door: Sendable {
+  public let listener: ListenerID
+  public let isPreview: Bool
+  public let socket: BoundSocket
+
+  public init(listener: ListenerID, isPreview: Bool, socket: BoundSocket) {
+    (self.listener, self.isPreview, self.socket) = (listener, isPreview, socket)
   }
 }

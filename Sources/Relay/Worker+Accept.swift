@@ -19,14 +19,14 @@ extension Worker {
   /// Milliseconds until accepting is tried again.
   private static let pauseTime: Int64 = 50
 
-  mutating func open(_ door: ListeningSocket) {
+  mutating func open(_ door: Door) {
     let index = doors.firstIndex { $0 == nil } ?? doors.count
     if index == doors.count { doors.append(door) } else { doors[index] = door }
     if acceptPause == .none { watchDoor(index) }
   }
 
   /// Stops watching a listening socket. Connections that wait in its queue are taken first: closing it would reset them.
-  mutating func close(_ door: ListeningSocket) {
+  mutating func close(_ door: Door) {
     guard let index = doors.firstIndex(where: { $0 === door }) else { return }
     if acceptPause == .none { unwatchDoor(index) }
     while acceptOne(from: door) {}
@@ -41,12 +41,12 @@ extension Worker {
   }
 
   /// Takes one connection; false where there is none, or none can be taken now.
-  private mutating func acceptOne(from door: ListeningSocket) -> Bool {
+  private mutating func acceptOne(from door: Door) -> Bool {
     guard shared.budget.take() else {
       pauseAccepting(.sessionLimit)
       return false
     }
-    switch door.socket.accept() {
+    switch door.socket.descriptor.accept() {
     case .connection(let socket):
       socket.setNoDelay()
       if let other = lessLoadedWorker() {
@@ -65,7 +65,7 @@ extension Worker {
       switch errno {
       case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBuffers, .noMemory:
         pauseAccepting(.descriptors)
-        shared.news(.limitReached(.descriptors(errno)))
+        tell(.descriptors(errno))
         return false
       default:
         // The client has left before it was accepted, or its network has an error: accept(2) says to go on.
@@ -87,7 +87,7 @@ extension Worker {
   }
 
   /// Starts a session. Its place in the budget and in this worker's load is taken already.
-  mutating func begin(_ socket: consuming Descriptor, from door: ListeningSocket) {
+  mutating func begin(_ socket: consuming Descriptor, from door: Door) {
     let (account, assignment) = claim(isPreview: door.isPreview)
     let number = socket.number
     let session = Session(
@@ -127,7 +127,14 @@ extension Worker {
     // EPOLLEXCLUSIVE cannot be modified, so pausing is removing.
     for index in doors.indices where doors[index] != nil { unwatchDoor(index) }
     acceptTimer = loop.timers.arm(at: loop.now.advanced(milliseconds: Self.pauseTime), Fixture.acceptTimer)
-    if reason == .sessionLimit { shared.news(.limitReached(.sessions)) }
+    if reason == .sessionLimit { tell(.sessions) }
+  }
+
+  /// At a limit every session meets it: one word a second is enough.
+  mutating func tell(_ limit: WorkerNews.Limit) {
+    guard loop.now >= nextLimitNews else { return }
+    nextLimitNews = loop.now.advanced(milliseconds: 1000)
+    shared.news(.limitReached(limit))
   }
 
   mutating func resumeAccepting() {
@@ -141,11 +148,11 @@ extension Worker {
   private func watchDoor(_ index: Int) {
     guard let door = doors[index] else { return }
     // Fails only where the kernel has no memory for it; the other workers watch the socket too.
-    try? loop.watch(door.socket, for: [.readable, .exclusive], Fixture.door(index))
+    try? loop.watch(door.socket.descriptor, for: [.readable, .exclusive], Fixture.door(index))
   }
 
   private func unwatchDoor(_ index: Int) {
     guard let door = doors[index] else { return }
-    try? loop.unwatch(number: door.socket.number)
+    try? loop.unwatch(number: door.socket.descriptor.number)
   }
 }

@@ -28,12 +28,12 @@ extension Worker {
         retryLater(token)
         return
       case .failed(.addressNotAvailable):
-        shared.news(.limitReached(.ports))
+        tell(.ports)
         retryLater(token)
         return
       case .failed(let errno)
       where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem || errno == .noBuffers || errno == .noMemory:
-        shared.news(.limitReached(.descriptors(errno)))
+        tell(.descriptors(errno))
         retryLater(token)
         return
       case .failed(let errno):
@@ -151,8 +151,9 @@ extension Worker {
   private mutating func addressFailed(_ token: Token, _ errno: Errno) {
     let target = sessions[token].target
     if target >= 0 {
+      // Told once, not for each session that finds the same.
+      if !shared.board.isAvoided(target, at: loop.now) { shared.news(.connectFailed(target: target, errno)) }
       shared.board.avoid(target, until: loop.now.advanced(milliseconds: Self.avoidTime))
-      shared.news(.connectFailed(target: target, errno))
     }
     sessions[token].attempt.nextAddress += 1
     sessions[token].attempt.isRetrying = false

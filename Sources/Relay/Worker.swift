@@ -47,9 +47,10 @@ struct Worker: ~Copyable {
   var counters = InlineArray<3, TrafficCounters>(repeating: TrafficCounters())
 
   // Accepting
-  var doors: [ListeningSocket?] = []
+  var doors: [Door?] = []
   var acceptPause = AcceptPause.none
   var acceptTimer = TimerQueue.Handle.none
+  var nextLimitNews = Instant(nanoseconds: 0)
   /// Where the choice among equally loaded targets starts.
   var nextTarget = 0
 

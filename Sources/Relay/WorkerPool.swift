@@ -60,14 +60,14 @@ public final class WorkerPool: Sendable {
   public var loads: [Int] { shared.gates.map(\.load) }
 
   public func apply(_ routes: Routes, _ settings: RelaySettings) { post(.apply(routes, settings)) }
-  public func open(_ socket: ListeningSocket) { post(.open(socket)) }
+  public func open(_ door: Door) { post(.open(door)) }
   public func drain(_ order: DrainOrder?) { post(.drain(order)) }
 
-  /// Returns when no worker watches the socket any more and its queue has been accepted empty.
-  public func close(_ socket: ListeningSocket) async {
+  /// Returns when no worker watches the door any more and its queue has been accepted empty.
+  public func close(_ door: Door) async {
     await withCheckedContinuation { continuation in
       let gathering = Gathering<Void>(count: count, { _, _ in () }) { continuation.resume() }
-      post(.close(socket, done: { gathering.add(()) }))
+      post(.close(door, done: { gathering.add(()) }))
     }
   }
 

@@ -118,5 +118,7 @@ int64_t linux_raise_descriptor_limit(void);
 int linux_processor_count(void);
 void linux_name_thread(const char *name);
 void linux_ignore_broken_pipe(void);
+/// Sends one datagram to the AF_UNIX address that `path` names (a leading @ stands for an abstract one): sd_notify(3).
+int linux_notify(const char *path, const char *message);
 
 #endif

@@ -1,0 +1,130 @@
+import Admin
+import Configuration
+import LinuxIO
+import Relay
+import Switching
+
+/// What the admin channel answers.
+extension FrontDoor {
+  func status() async -> StatusReport {
+    var report = await workers.report()
+    // A switch that was made meanwhile would mix two generations.
+    for _ in 0..<3 where !machine.isIdle { report = await workers.report() }
+    recordTally(report)
+    let active = machine.state.active
+    let phase: StatusReport.Phase = isStopping ? .stopping : drain != nil ? .draining : .steady
+    return StatusReport(
+      version: launch.version, pid: Process.identifier, startedAt: startedAt.description, active: active,
+      previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: phase,
+      share: ByColor(blue: active == .blue ? 100 : 0, green: active == .green ? 100 : 0),
+      colors: ByColor(blue: colorReport(.blue, report), green: colorReport(.green, report)), held: 0, parked: 0,
+      drain: drain.map { drainReport($0, report) }, lastSwitch: receipts.last,
+      listeners: listeners.map(listenerReport))
+  }
+
+  private func colorReport(_ color: Color, _ report: WorkerReport) -> ColorReport {
+    let counters = report.counters(of: color)
+    let sessions = report.sessions(of: color)
+    return ColorReport(
+      healthy: nil, sessions: sessions, draining: color == machine.state.active && !isStopping ? 0 : sessions,
+      accepted: counters.accepted, requests: 0, connectFailures: counters.connectFailures, resets: counters.resets,
+      bytesIn: counters.bytesIn, bytesOut: counters.bytesOut)
+  }
+
+  private func listenerReport(_ listener: OpenListener) -> ListenerReport {
+    var targets = ByColor<[TargetReport]>(both: [])
+    for color in Color.allCases {
+      targets[color] = listener.settings.targets[color].map { address in
+        TargetReport(
+          address: "\(address)", healthy: nil, sessions: targetBook.sessions(listener.id, color, address))
+      }
+    }
+    return ListenerReport(
+      name: listener.settings.name, bind: "\(listener.production.socket.address)", protocol: "tcp",
+      preview: listener.preview.map { "\($0.socket.address)" }, targets: targets)
+  }
+
+  func sessionsReport(color: Color?) async -> SessionsReport {
+    let snapshots = await workers.sessions()
+    return SessionsReport(
+      sessions: snapshots.filter { color == nil || $0.assignment.color == color }.map { snapshot in
+        SessionReport(
+          listener: listenerNames[snapshot.listener] ?? "", preview: snapshot.isPreview,
+          color: snapshot.assignment.color, generation: snapshot.assignment.generation,
+          draining: isStopping || (!snapshot.isPreview && snapshot.assignment.color != machine.state.active),
+          client: snapshot.client.map { "\($0)" } ?? "",
+          target: snapshot.target >= 0 ? targetBook.name(of: snapshot.target) : "", state: snapshot.state,
+          ageSeconds: Double(snapshot.ageMilliseconds) / 1000, idleSeconds: Double(snapshot.idleMilliseconds) / 1000,
+          bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut)
+      })
+  }
+
+  /// The answer to `POST /v1/switch`.
+  func answer(_ request: SwitchRequest, by: Requester) async -> Result<StatusReport, ErrorReport> {
+    let change = SwitchMachine.Request.switchTo(request.to, expect: request.expect)
+    return await answer(
+      change, isDryRun: request.dryRun ?? false, drain: request.drain, reason: request.reason, by: by)
+  }
+
+  /// The answer to `POST /v1/rollback`.
+  func answer(_ request: RollbackRequest, by: Requester) async -> Result<StatusReport, ErrorReport> {
+    await answer(.rollback, isDryRun: false, drain: request.drain, reason: request.reason, by: by)
+  }
+
+  private func answer(
+    _ change: SwitchMachine.Request, isDryRun: Bool, drain: String?, reason: String?, by: Requester
+  ) async -> Result<StatusReport, ErrorReport> {
+    var terms = Terms(by: by, reason: reason)
+    if let drain {
+      guard let milliseconds = parseDuration(drain) else { return .failure(.badDuration("drain", drain)) }
+      terms.drainTimeout = milliseconds
+    }
+    if isDryRun {
+      if case .refused(let refusal) = machine.preview(change) { return .failure(ErrorReport(refusal)) }
+    } else if case .refused(let refusal) = await transact(change, terms) {
+      return .failure(ErrorReport(refusal))
+    }
+    return .success(await status())
+  }
+
+  /// The answer to `POST /v1/drain`: changes the drain under way, or only tells its progress.
+  func answer(_ request: DrainRequest, by: Requester) async -> Result<StatusReport, ErrorReport> {
+    if request.extend != nil && request.now == true {
+      return .failure(ErrorReport(code: "bad-request", message: "extend and now exclude each other"))
+    }
+    var extension_: Int64?
+    if let text = request.extend {
+      guard let milliseconds = parseDuration(text) else { return .failure(.badDuration("extend", text)) }
+      extension_ = milliseconds
+    }
+    if extension_ != nil || request.now == true {
+      guard changeDrain(extendBy: extension_) else {
+        return .failure(ErrorReport(code: "nothing-drains", message: "nothing drains at present"))
+      }
+      log.info(
+        "drain",
+        [
+          "uid": .count(by.uid), "pid": .count(by.pid),
+          "change": .string(extension_ == nil ? "end now" : "extend by \(request.extend ?? "")"),
+        ])
+    }
+    return .success(await status())
+  }
+}
+
+extension ErrorReport {
+  init(_ refusal: SwitchMachine.Refusal) {
+    switch refusal {
+    case .unexpected(let active, let expected):
+      self.init(
+        code: "unexpected", message: "\(active.rawValue) is active, not \(expected.rawValue) as expected")
+    case .notPersisted(let reason):
+      self.init(code: "not-persisted", message: "the state file cannot be written: \(reason); nothing was changed")
+    case .stopping: self.init(code: "stopping", message: "the front door is stopping")
+    }
+  }
+
+  static func badDuration(_ field: String, _ text: String) -> ErrorReport {
+    ErrorReport(code: "bad-request", message: "\(field): expected a duration such as 250ms, 30s, 5m or 1h, found \(text)")
+  }
+}

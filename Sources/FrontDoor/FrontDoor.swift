@@ -1,0 +1,232 @@
+import Admin
+import Configuration
+import EventCore
+import LinuxIO
+import Relay
+import Switching
+import Telemetry
+
+/// The control room: owns everything that is slow or rare, and carries news between the rooms below.
+///
+/// All of it runs on the control thread, which never waits: what has to wait (the disk, a name server, the workers'
+/// answers) is awaited, and other requests are served meanwhile. So every function that awaits finds, afterwards, that
+/// the world may have changed; the switch transaction and the reload therefore take turns.
+public actor FrontDoor {
+  let reactor: Reactor
+  let log: Log
+  let launch: Launch
+  let startedAt = WallTime.now()
+
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+
+  // The configuration in force
+  var settings: Settings
+  let descriptorLimit: Int
+  let budget: SessionBudget
+  var targetBook: TargetBook
+  var listeners: [OpenListener] = []
+  var lastListenerNumber: UInt32 = 0
+  var listenerNames: [ListenerID: String] = [:]
+
+  // The switch
+  var machine: SwitchMachine
+  var switchedAt: String?
+  let word: ActiveWord
+  let workers: WorkerPool
+  let store: StateStore
+  let resolver: Resolver
+  /// The oldest first; at most `StateStore.historyLimit`.
+  var receipts: [Receipt]
+  var drain: DrainPlan?
+  var turn = Turn()
+  /// The state on disk may not be the one in force: it is written again until it is.
+  var isRewriting = false
+
+  // Stopping
+  var isStopping = false
+  var emptied: CheckedContinuation<Void, Never>?
+
+  // Operators
+  let adminSocket: AdminSocket
+  var admin: HTTPServer?
+  var watchers: Set<ResponseID> = []
+  var lastTold: [String: Instant] = [:]
+  var signals: SignalWatch?
+
+  /// How the front door was started: what a reload needs to read the configuration again.
+  public struct Launch: Sendable {
+    public var settings: Settings
+    /// nil: everything came from the command line.
+    public var configFile: String?
+    public var overrides: Overrides
+    public var version: String
+    /// Whom to tell when ready: NOTIFY_SOCKET, sd_notify(3).
+    public var supervisor: String?
+
+    public init(
+      settings: Settings, configFile: String?, overrides: Overrides, version: String, supervisor: String?
+    ) {
+      self.settings = settings
+      self.configFile = configFile
+      self.overrides = overrides
+      self.version = version
+      self.supervisor = supervisor
+    }
+  }
+
+  /// Takes the state file, opens every listener and the admin socket, and starts the workers, which serve nothing yet.
+  init(reactor: Reactor, launch: Launch, descriptorLimit: Int, log: Log) throws {
+    let settings = launch.settings
+    let (store, found) = try StateStore.open(
+      path: settings.stateFile, replacingDamagedWith: launch.overrides.active)
+    let pair = found.record?.pair ?? PairState(active: settings.active, previous: nil, generation: 0)
+    let resolved: [Address: [SocketAddress]]
+    do {
+      resolved = try Resolver.resolve(settings)
+    } catch {
+      throw StartFailure("\(error)")
+    }
+    var targetBook = TargetBook()
+    var listeners: [OpenListener] = []
+    for listener in settings.listeners {
+      let id = ListenerID(number: UInt32(listeners.count) + 1)
+      listeners.append(try OpenListener(id: id, listener, resolved: resolved, reusing: [:]))
+    }
+    let routes = try targetBook.routes(for: listeners.map { ($0.id, $0.settings) }, resolved: resolved)
+    adminSocket = try AdminSocket.open(settings.admin)
+
+    self.reactor = reactor
+    self.log = log
+    self.launch = launch
+    self.settings = settings
+    self.descriptorLimit = descriptorLimit
+    self.store = store
+    self.targetBook = targetBook
+    self.listeners = listeners
+    lastListenerNumber = UInt32(listeners.count)
+    listenerNames = Dictionary(uniqueKeysWithValues: listeners.map { ($0.id, $0.settings.name) })
+    machine = SwitchMachine(pair)
+    word = ActiveWord(pair.assignment)
+    switchedAt = found.record?.switchedAt
+    receipts = found.history
+    resolver = try Resolver()
+    budget = SessionBudget(limit: Self.sessionLimit(settings, descriptorLimit: descriptorLimit))
+    let count = Self.workerCount(settings)
+    let news = NewsRelay(reactor)
+    workers = try WorkerPool(
+      count: count, capacity: Self.descriptorSessions(settings, descriptorLimit: descriptorLimit), word: word,
+      board: targetBook.board, budget: budget, settings: RelaySettings(settings.timeouts), news: news.pass)
+    workers.apply(routes, RelaySettings(settings.timeouts))
+    news.frontDoor = self
+  }
+
+  /// Serves until it is told to stop; answers the exit code.
+  public static func serve(_ launch: Launch, setUp: consuming ProcessSetUp, log: Log) throws -> Int32 {
+    let reactor = try Reactor()
+    let limit = setUp.descriptorLimit
+    let frontDoor = try FrontDoor(reactor: reactor, launch: launch, descriptorLimit: limit, log: log)
+    let signals = SignalWatch(setUp.takeSignals())
+    reactor.post { frontDoor.assumeIsolated { $0.begin(signals) } }
+    try reactor.run()
+    return 0
+  }
+
+  /// The first thing on the control thread: from here on operators are heard and traffic flows.
+  private func begin(_ signals: SignalWatch) {
+    do {
+      self.signals = signals
+      try signals.start(on: reactor) { [self] in received(signal: $0) }
+      try beginAdmin()
+    } catch {
+      log.error("start-failed", ["reason": .string("\(error)")])
+      reactor.stop()
+      return
+    }
+    settleInterrupted()
+    for listener in listeners { for door in listener.doors { workers.open(door) } }
+    sayReady()
+    Task { await persistInitialState() }
+  }
+
+  private func sayReady() {
+    var fields: [(key: String, value: LogValue)] = []
+    for listener in listeners {
+      fields.append((key: listener.settings.name, value: .string("\(listener.production.socket.address)")))
+      if let preview = listener.preview {
+        fields.append((key: "preview.\(listener.settings.name)", value: .string("\(preview.socket.address)")))
+      }
+    }
+    fields.append((key: "active", value: .string(machine.state.active.rawValue)))
+    fields.append((key: "admin", value: .string(settings.admin.socket)))
+    fields.append((key: "workers", value: .count(workers.count)))
+    fields.append((key: "sessions", value: .count(sessionLimit)))
+    log.write(.info, "ready", fields)
+    tellSupervisor("READY=1")
+  }
+
+  func tellSupervisor(_ message: String) {
+    do {
+      try Process.notifySupervisor(at: launch.supervisor, message)
+    } catch {
+      log.warning("supervisor-not-told", ["reason": .string("\(error)")])
+    }
+  }
+
+  /// With the first start, and where a damaged file was replaced: what is in force is on disk before anything happens
+  /// to it.
+  private func persistInitialState() async {
+    if let reason = await persist(machine.state) {
+      log.warning("state-not-written", ["file": .string(settings.stateFile), "reason": .string(reason)])
+      keepRewriting()
+    }
+  }
+
+  private func received(signal: SignalWatch.Signal) {
+    switch signal {
+    case .terminate:
+      if isStopping {
+        log.info("stop", ["reason": "second signal"])
+        reactor.stop()
+      } else {
+        log.info("stop", ["reason": "signal"])
+        Task { await stop() }
+      }
+    case .reload:
+      Task {
+        let outcome = await reload(by: nil)
+        if case .failure(let error) = outcome { log.error("reload-refused", ["reason": .string(error.error.message)]) }
+      }
+    }
+  }
+
+  // MARK: Limits
+
+  /// Descriptors that sessions never get, so that the operator is always heard: admin connections, the files and
+  /// sockets of each worker and listener, and some to spare for the state file and a reload.
+  private static func reservedDescriptors(_ settings: Settings) -> Int {
+    64 + HTTPServer.Limits.standard.connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
+  }
+
+  /// The sessions that the descriptor limit allows: each has a client's and a backend's.
+  static func descriptorSessions(_ settings: Settings, descriptorLimit: Int) -> Int {
+    max(1, (descriptorLimit - reservedDescriptors(settings)) / 2)
+  }
+
+  static func sessionLimit(_ settings: Settings, descriptorLimit: Int) -> Int {
+    let possible = descriptorSessions(settings, descriptorLimit: descriptorLimit)
+    return settings.limits.sessions == 0 ? possible : min(settings.limits.sessions, possible)
+  }
+
+  var sessionLimit: Int { Self.sessionLimit(settings, descriptorLimit: descriptorLimit) }
+
+  static func workerCount(_ settings: Settings) -> Int {
+    settings.workers == 0 ? Process.processorCount : settings.workers
+  }
+}
+
+extension RelaySettings {
+  init(_ timeouts: TimeoutSettings) {
+    self.init(
+      connectTimeout: timeouts.connect, idleTimeout: timeouts.idle, halfClosedTimeout: timeouts.halfClosed)
+  }
+}

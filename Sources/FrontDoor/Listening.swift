@@ -1,0 +1,65 @@
+import Configuration
+import Glibc
+import LinuxIO
+import Relay
+
+/// Opens the sockets that production and preview traffic arrives at.
+enum Listening {
+  /// Binds an address of the configuration. Throws a text that names the address.
+  static func bind(_ address: Address, resolved: [Address: [SocketAddress]]) throws(StartFailure) -> BoundSocket {
+    do {
+      switch address {
+      case .wildcard(let port): return try bindWildcard(port: port)
+      case .local(let path): return try bindLocal(path: path)
+      case .host:
+        guard let first = resolved[address]?.first else { throw StartFailure("\(address): has no address") }
+        return try bound(Descriptor.listen(at: first), asked: first)
+      }
+    } catch let failure as StartFailure {
+      throw failure
+    } catch {
+      let reason = error as? Errno == .addressInUse ? "the address is in use" : "\(error)"
+      throw StartFailure("\(address): cannot listen: \(reason)")
+    }
+  }
+
+  private static func bound(_ socket: consuming Descriptor, asked: SocketAddress) -> BoundSocket {
+    let address = socket.localAddress ?? asked
+    return BoundSocket(socket, at: address)
+  }
+
+  /// Both families where the system has IPv6, else IPv4.
+  private static func bindWildcard(port: UInt16) throws(Errno) -> BoundSocket {
+    let (ipv6, ipv4) = SocketAddress.wildcard(port: port)
+    do {
+      return bound(try Descriptor.listen(at: ipv6), asked: ipv6)
+    } catch {
+      guard error == .familyNotSupported || error == .addressNotAvailable else { throw error }
+      return bound(try Descriptor.listen(at: ipv4), asked: ipv4)
+    }
+  }
+
+  /// A socket file that nobody listens at any more is replaced. Who may connect is up to the folder's permissions:
+  /// the file itself is open to all, as a port would be.
+  private static func bindLocal(path: String) throws -> BoundSocket {
+    let address = try SocketAddress(path: path)
+    if let status = try? FileStatus(path: path) {
+      guard status.isSocket else { throw StartFailure("unix:\(path): exists and is no socket") }
+      do {
+        _ = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: 1000)
+        throw Errno.addressInUse
+      } catch Errno.connectionRefused {
+        try FileSystem.unlink(path)
+      }
+    }
+    let socket = try Descriptor.listen(at: address)
+    try FileSystem.setMode(path, 0o666)
+    return BoundSocket(socket, at: address)
+  }
+
+  /// Takes a socket's file away, where it has one.
+  static func removeFile(of socket: BoundSocket) {
+    guard socket.address.family == .local else { return }
+    try? FileSystem.unlink(String("\(socket.address)".dropFirst("unix:".count)))
+  }
+}

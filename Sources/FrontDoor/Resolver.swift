@@ -1,0 +1,33 @@
+import Configuration
+import EventCore
+import LinuxIO
+
+/// Names to addresses, on a thread of its own: a slow name server makes nobody wait but the reload that asked.
+actor Resolver {
+  private let reactor: Reactor
+  private let thread: LoopThread
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+
+  init() throws(Errno) { (reactor, thread) = try Reactor.onOwnThread(named: "resolver") }
+
+  /// The addresses of every target, by the text of the target.
+  func resolve(_ settings: Settings) throws(ResolutionFailure) -> [Address: [SocketAddress]] {
+    try Self.resolve(settings)
+  }
+
+  /// The same on the calling thread, which may wait: at the start.
+  static func resolve(_ settings: Settings) throws(ResolutionFailure) -> [Address: [SocketAddress]] {
+    var found: [Address: [SocketAddress]] = [:]
+    for listener in settings.listeners {
+      for address in listener.targets.blue + listener.targets.green where found[address] == nil {
+        found[address] = try address.resolve()
+      }
+      for address in [listener.bind, listener.preview].compactMap(\.self) where found[address] == nil {
+        if case .wildcard = address { continue }
+        found[address] = try address.resolve()
+      }
+    }
+    return found
+  }
+}

@@ -1,0 +1,74 @@
+import Configuration
+import LinuxIO
+import Relay
+import Switching
+
+/// Which line of the target board belongs to which target. Lines survive a reload for as long as their target is
+/// configured or has sessions.
+struct TargetBook {
+  private struct Key: Hashable {
+    let listener: ListenerID
+    let color: Color
+    let address: Address
+  }
+
+  let board = TargetBoard()
+  private var slots: [Key: Int32] = [:]
+  private var names: [Int32: Address] = [:]
+  private var nextUnused: Int32 = 0
+  private var free: [Int32] = []
+
+  /// Routes for a set of listeners; lines that nobody needs any more are given up.
+  mutating func routes(
+    for listeners: [(ListenerID, ListenerSettings)], resolved: [Address: [SocketAddress]]
+  ) throws(StartFailure) -> Routes {
+    var wanted: Set<Key> = []
+    for (id, settings) in listeners {
+      for color in Color.allCases {
+        for address in settings.targets[color] { wanted.insert(Key(listener: id, color: color, address: address)) }
+      }
+    }
+    for (key, slot) in slots where !wanted.contains(key) && board.sessions(slot) == 0 {
+      slots[key] = nil
+      names[slot] = nil
+      free.append(slot)
+    }
+    var routes = Routes(targets: [:])
+    for (id, settings) in listeners {
+      var targets = ByColor<[Target]>(both: [])
+      for color in Color.allCases {
+        for address in settings.targets[color] {
+          let slot = try slot(for: Key(listener: id, color: color, address: address))
+          targets[color].append(Target(slot: slot, addresses: resolved[address] ?? []))
+        }
+      }
+      routes.targets[id] = targets
+    }
+    return routes
+  }
+
+  func sessions(_ listener: ListenerID, _ color: Color, _ address: Address) -> Int {
+    slots[Key(listener: listener, color: color, address: address)].map(board.sessions) ?? 0
+  }
+
+  /// For people; a target that is not configured any more has no name left once its line was given up.
+  func name(of slot: Int32) -> String { names[slot].map { "\($0)" } ?? "" }
+
+  private mutating func slot(for key: Key) throws(StartFailure) -> Int32 {
+    if let slot = slots[key] { return slot }
+    let slot: Int32
+    if let reused = free.popLast() {
+      slot = reused
+    } else {
+      guard Int(nextUnused) < TargetBoard.capacity else {
+        throw StartFailure("too many targets: sessions of earlier configurations still use \(nextUnused) of them")
+      }
+      slot = nextUnused
+      nextUnused += 1
+    }
+    board.clear(slot)
+    slots[key] = slot
+    names[slot] = key.address
+    return slot
+  }
+}

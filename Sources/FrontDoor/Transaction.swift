@@ -1,0 +1,169 @@
+import Admin
+import LinuxIO
+import Relay
+import Switching
+
+/// The switch transaction.
+extension FrontDoor {
+  /// What an operator wants of a switch beside its color.
+  struct Terms: Sendable {
+    var by: Requester
+    var reason: String?
+    /// Milliseconds; nil: as configured.
+    var drainTimeout: Int64?
+  }
+
+  enum SwitchOutcome: Sendable {
+    case switched
+    case unchanged
+    case refused(SwitchMachine.Refusal)
+  }
+
+  /// Write state → store the word → barrier → acknowledge → drain → receipt. (The way back stores first and writes
+  /// then: a full disk never pins a bad release.) Transactions are one after another, in the order of their arrival;
+  /// each is judged by the state it finds when its turn comes.
+  func transact(_ request: SwitchMachine.Request, _ terms: Terms) async -> SwitchOutcome {
+    await takeTurn()
+    defer { turn.give() }
+    let from = machine.state.active
+    var timing = Timing()
+    var report: WorkerReport?
+    var step = machine.begin(request)
+    while true {
+      switch step {
+      case .persist(let next):
+        let start = Instant.now()
+        let failure = await persist(next)
+        timing.persist = Instant.now().microseconds(since: start)
+        timing.isPersisted = failure == nil
+        if failure != nil { keepRewriting() }
+        step = machine.advance(failure.map { .notPersisted($0) } ?? .persisted)
+      case .store(let next):
+        timing.storedAt = .now()
+        timing.stored = WallTime.now()
+        word.store(next.assignment)
+        step = machine.advance(.stored)
+      case .barrier:
+        report = await workers.confirm(machine.state.assignment)
+        timing.flip = Instant.now().microseconds(since: timing.storedAt)
+        step = machine.advance(.confirmed)
+      case .done(let next):
+        if let report { conclude(next, from: from, report, timing, terms, isRollback: request == .rollback) }
+        return .switched
+      case .unchanged: return .unchanged
+      case .refused(let refusal): return .refused(refusal)
+      }
+    }
+  }
+
+  private struct Timing {
+    var storedAt = Instant(nanoseconds: 0)
+    var stored = WallTime(microseconds: 0)
+    var flip: Int64 = 0
+    var persist: Int64 = 0
+    var isPersisted = false
+  }
+
+  /// The receipts after a switch: the one before ends here, since its old color is active again, and the new one begins.
+  private func conclude(
+    _ state: PairState, from: Color, _ report: WorkerReport, _ timing: Timing, _ terms: Terms, isRollback: Bool
+  ) {
+    if let last = receipts.last, !last.settled {
+      receipts[receipts.count - 1].record(report.closedTally)
+      receipts[receipts.count - 1].returnRemaining()
+      settleLast()
+    }
+    let at = timing.stored.description
+    switchedAt = at
+    var receipt = Receipt(
+      generation: state.generation, from: from, to: state.active, at: at, by: terms.by, reason: terms.reason)
+    receipt.flipMicroseconds = timing.flip
+    receipt.persistMicroseconds = timing.persist
+    receipt.persisted = timing.isPersisted
+    receipt.record(report.tally)
+    receipts.append(receipt)
+    if receipts.count > StateStore.historyLimit { receipts.removeFirst() }
+    log.info(
+      isRollback ? "rollback" : "switch",
+      [
+        "generation": .count(receipt.generation), "from": .string(from.rawValue), "to": .string(state.active.rawValue),
+        "uid": .count(terms.by.uid), "pid": .count(terms.by.pid), "reason": .string(terms.reason ?? ""),
+        "open": .count(receipt.open), "flipMicroseconds": .count(receipt.flipMicroseconds),
+        "persistMicroseconds": .count(receipt.persistMicroseconds), "persisted": .bool(receipt.persisted),
+      ])
+    remember(receipt)
+    publish("switch", "\(from.rawValue) → \(state.active.rawValue)", receipt: receipt)
+    if receipt.remaining == 0 {
+      settleLast()
+    } else {
+      let timeout = terms.drainTimeout ?? settings.drain.timeout
+      beginDrain(.idleColor, timeout: timeout, initial: receipt.open, since: timing.storedAt)
+    }
+  }
+
+  func takeTurn() async {
+    if turn.tryTake() { return }
+    await withCheckedContinuation { turn.wait($0) }
+  }
+
+  // MARK: The state on disk
+
+  /// Milliseconds that a write may take. A disk that hangs then counts as one that cannot be written.
+  private static let persistPatience: Int64 = 3000
+  private static let rewritePause: Int64 = 1000
+
+  /// nil: the state is on disk. Else the reason, for people.
+  func persist(_ state: PairState) async -> String? {
+    let record = StateRecord(pair: state, switchedAt: state == machine.state ? switchedAt : WallTime.now().description)
+    let store = store
+    return await bounded(milliseconds: Self.persistPatience) {
+      do {
+        try await store.write(record)
+        return nil
+      } catch {
+        return "\(error)"
+      }
+    } ?? "the disk did not answer within \(Self.persistPatience / 1000) s"
+  }
+
+  /// Writes the state in force until it is on disk. After a write that failed it is not known what is there: a switch
+  /// that was refused must not come true with the next start, and a rollback that was not written must.
+  func keepRewriting() {
+    guard !isRewriting else { return }
+    isRewriting = true
+    reactor.after(milliseconds: Self.rewritePause) { [self] in Task { await rewrite() } }
+  }
+
+  private func rewrite() async {
+    await takeTurn()
+    let state = machine.state
+    let failure = await persist(state)
+    turn.give()
+    isRewriting = false
+    if let failure {
+      log.error("state-not-written", ["file": .string(settings.stateFile), "reason": .string(failure)])
+      keepRewriting()
+      return
+    }
+    log.info("state-written", ["file": .string(settings.stateFile)])
+    if let last = receipts.last, last.generation == state.generation, !last.persisted {
+      receipts[receipts.count - 1].persisted = true
+      remember(receipts[receipts.count - 1])
+    }
+  }
+
+  /// Runs something that may take long, and stops waiting for it after a while (nil); it goes on by itself.
+  private func bounded<Value: Sendable>(
+    milliseconds: Int64, _ work: @escaping @Sendable () async -> Value
+  ) async -> Value? {
+    await withCheckedContinuation { continuation in
+      let oneShot = OneShot<Value?>(continuation)
+      let timer = reactor.after(milliseconds: milliseconds) { oneShot.resume(nil) }
+      Task {
+        let value = await work()
+        reactor.cancel(timer)
+        oneShot.resume(value)
+      }
+    }
+  }
+}
