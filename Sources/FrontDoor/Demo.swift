@@ -17,12 +17,12 @@ public final class SampleBackends: Sendable {
       throw StartFailure("the sample backends have no address")
     }
     (self.blue, self.green) = (blue, green)
-    let (reactor, thread) = try Reactor.onOwnThread(named: "sample-backends")
-    self.thread = thread
-    let numbers = (blueSocket.release(), greenSocket.release())
+    let reactor: Reactor
+    (reactor, thread) = try Reactor.onOwnThread(named: "sample-backends")
+    let numbers = (blue: blueSocket.release(), green: greenSocket.release())
     reactor.post {
-      Self.serve(Descriptor(owning: numbers.0), "App v1\n", on: reactor)
-      Self.serve(Descriptor(owning: numbers.1), "App v2\n", on: reactor)
+      Self.serve(Descriptor(owning: numbers.blue), "App v1\n", on: reactor)
+      Self.serve(Descriptor(owning: numbers.green), "App v2\n", on: reactor)
     }
   }
 
@@ -32,4 +32,17 @@ public final class SampleBackends: Sendable {
     }
     return try Descriptor.listen(at: address)
   }
+
+  /// On the reactor's thread. Where the system is out of descriptors there is no backend, and the front door says so.
+  private static func serve(_ socket: consuming Descriptor, _ text: String, on reactor: Reactor) {
+    var limits = HTTPServer.Limits()
+    limits.connections = 1024
+    let server = Box<HTTPServer>()
+    server.value = try? HTTPServer(reactor: reactor, listener: socket, limits: limits) { _, id in
+      server.value?.respond(to: id, HTTPResponse(text: text))
+    }
+  }
+
+  /// Lets a server's handler answer through the server.
+  private final class Box<Value> { var value: Value? }
 }

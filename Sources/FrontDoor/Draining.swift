@@ -178,10 +178,10 @@ extension FrontDoor {
   }
 
   private func finish() async {
-    // The history's last line is behind this one in the disk's queue.
+    // The history's last line is before this one in the disk's queue.
     _ = await persist(machine.state)
-    admin?.closeWhenFlushed()
-    adminSocket.close()
-    reactor.stop()
+    adminSocket.removeFile()
+    guard let admin else { return reactor.stop() }
+    admin.closeWhenFlushed(milliseconds: Self.farewellTime) { [self] in reactor.stop() }
   }
 }

@@ -17,7 +17,7 @@ public actor FrontDoor {
   let launch: Launch
   let startedAt = WallTime.now()
 
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
 
   // The configuration in force
   var settings: Settings
@@ -47,7 +47,7 @@ public actor FrontDoor {
   var emptied: CheckedContinuation<Void, Never>?
 
   // Operators
-  let adminSocket: AdminSocket
+  var adminSocket: AdminSocket
   var admin: HTTPServer?
   var watchers: Set<ResponseID> = []
   var lastTold: [String: Instant] = [:]
@@ -93,7 +93,8 @@ public actor FrontDoor {
       listeners.append(try OpenListener(id: id, listener, resolved: resolved, reusing: [:]))
     }
     let routes = try targetBook.routes(for: listeners.map { ($0.id, $0.settings) }, resolved: resolved)
-    adminSocket = try AdminSocket.open(settings.admin)
+    adminSocket = try AdminSocket(
+      path: settings.admin.socket, mode: settings.admin.mode, group: settings.admin.group)
 
     self.reactor = reactor
     self.log = log
@@ -204,7 +205,7 @@ public actor FrontDoor {
   /// Descriptors that sessions never get, so that the operator is always heard: admin connections, the files and
   /// sockets of each worker and listener, and some to spare for the state file and a reload.
   private static func reservedDescriptors(_ settings: Settings) -> Int {
-    64 + HTTPServer.Limits.standard.connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
+    64 + HTTPServer.Limits().connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
   }
 
   /// The sessions that the descriptor limit allows: each has a client's and a backend's.

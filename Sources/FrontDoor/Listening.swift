@@ -45,16 +45,21 @@ enum Listening {
     let address = try SocketAddress(path: path)
     if let status = try? FileStatus(path: path) {
       guard status.isSocket else { throw StartFailure("unix:\(path): exists and is no socket") }
-      do {
-        _ = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: 1000)
-        throw Errno.addressInUse
-      } catch Errno.connectionRefused {
-        try FileSystem.unlink(path)
-      }
+      guard isStale(path) else { throw Errno.addressInUse }
+      try FileSystem.unlink(path)
     }
     let socket = try Descriptor.listen(at: address)
     try FileSystem.setMode(path, 0o666)
     return BoundSocket(socket, at: address)
+  }
+
+  private static func isStale(_ path: String) -> Bool {
+    do {
+      _ = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: 1000)
+      return false
+    } catch {
+      return error == .connectionRefused
+    }
   }
 
   /// Takes a socket's file away, where it has one.

@@ -7,9 +7,11 @@ actor Resolver {
   private let reactor: Reactor
   private let thread: LoopThread
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
 
   init() throws(Errno) { (reactor, thread) = try Reactor.onOwnThread(named: "resolver") }
+
+  func read(_ file: String) throws(StartFailure) -> [UInt8] { try readConfig(file) }
 
   /// The addresses of every target, by the text of the target.
   func resolve(_ settings: Settings) throws(ResolutionFailure) -> [Address: [SocketAddress]] {
@@ -30,4 +32,17 @@ actor Resolver {
     }
     return found
   }
+}
+
+/// The bytes of a config file. The calling thread may have to wait for the disk.
+public func readConfig(_ file: String) throws(StartFailure) -> [UInt8] {
+  let bytes: [UInt8]?
+  do {
+    // One byte more than a config file may have, so that a longer one is noticed.
+    bytes = try DurableFile.read(file, limit: 1 << 20 + 1)
+  } catch {
+    throw StartFailure("\(file): cannot be read: \(error)")
+  }
+  guard let bytes else { throw StartFailure("\(file): no such file") }
+  return bytes
 }

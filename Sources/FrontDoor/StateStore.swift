@@ -1,5 +1,6 @@
 import EventCore
 import FoundationEssentials
+import Glibc
 import LinuxIO
 import Switching
 
@@ -71,7 +72,7 @@ actor StateStore {
   private let lock: FileLock
   private var historyLines: Int
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
 
   private var historyPath: String { path + ".history" }
 

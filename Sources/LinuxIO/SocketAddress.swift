@@ -69,5 +69,6 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
 public struct ResolutionFailure: Error, Equatable, CustomStringConvertible {
   public let host: String
   public let reason: String
+  public init(host: String, reason: String) { (self.host, self.reason) = (host, reason) }
   public var description: String { "cannot resolve \(host): \(reason)" }
 }

@@ -1,0 +1,231 @@
+public import EventCore
+public import LinuxIO
+
+/// A small HTTP/1.1 server for a `Reactor`: for operators, not for traffic.
+///
+/// Everything belongs to the reactor's thread: making it, calling it, and the closures it calls. Nothing in it waits.
+/// It lives until `close`, whoever else holds it.
+public final class HTTPServer: ReactorHandler {
+  /// What one client, and all of them together, may cost.
+  public struct Limits: Sendable {
+    /// Of one head. curl and browsers stay below 2 KiB; nginx and Apache allow 8.
+    public var headBytes = 16 * 1024
+    /// Of one request's body. The largest that means something is a switch with a long reason.
+    public var bodyBytes = 64 * 1024
+    /// Of one answer: the sessions of a busy front door, some 300 bytes each.
+    public var answerBytes = 64 * 1024 * 1024
+    /// From the first byte of a request to its last.
+    public var requestMilliseconds: Int64 = 10_000
+    /// Of silence between requests. Longer than the intervals at which scripts and dashboards ask.
+    public var idleMilliseconds: Int64 = 60_000
+    /// Without the client taking a byte of its answer.
+    public var stallMilliseconds: Int64 = 10_000
+    /// For the client to notice that the connection ends after its answer: RFC 9112 §9.6.
+    public var lingerMilliseconds: Int64 = 2_000
+    /// Queued for the reader of a stream: about a thousand events.
+    public var streamBytes = 256 * 1024
+    /// At a time. An operator, a pipeline, dashboards; each may cost its limits in memory.
+    public var connections = 64
+
+    public init() {}
+  }
+
+  /// What `admit` says of a new connection.
+  public enum Admission: Sendable {
+    case allowed(PeerCredentials?)
+    /// Answered with 403 and this message.
+    case refused(String)
+  }
+
+  /// What the owner may want to log or count.
+  public enum Notice: Sendable {
+    /// A stream ended, and not because its owner ended it. Once for each.
+    case streamEnded(ResponseID, StreamEnd)
+    /// Accepting failed for want of descriptors or memory and rests for a moment.
+    case acceptPaused(Errno)
+    /// A connection was refused by `admit`.
+    case refused(String)
+  }
+
+  public enum StreamEnd: Equatable, Sendable {
+    case clientLeft
+    /// The client did not read, and too much was queued.
+    case tooSlow
+    /// Closed to let another client in.
+    case madeRoom
+  }
+
+  /// How long accepting rests after EMFILE and the like, instead of spinning: long enough to cost nothing, short enough
+  /// for an operator not to notice.
+  private static let acceptPauseMilliseconds: Int64 = 100
+  /// Accepted in one go before other descriptors have their turn.
+  private static let acceptBudget = 16
+
+  let reactor: Reactor
+  let limits: Limits
+  private let admit: (borrowing Descriptor) -> Admission
+  private let handler: (HTTPRequest, ResponseID) -> Void
+  /// Called on the reactor's thread, also from within `send` and `respond`.
+  public var onNotice: (Notice) -> Void = { _ in }
+
+  private var listener: Descriptor
+  private var registration: Reactor.RegistrationID?
+  private var acceptPause: Reactor.TimerID?
+  private var connections: [UInt64: HTTPConnection] = [:]
+  private var lastConnection: UInt64 = 0
+  private(set) var isClosing = false
+  private var closingDeadline: Reactor.TimerID?
+  private var onClosed: (() -> Void)?
+  /// What every connection receives into; nothing stays here.
+  var scratch = [UInt8](repeating: 0, count: 16 * 1024)
+
+  /// Starts serving.
+  /// - Parameters:
+  ///   - listener: listens already and is non-blocking; of any family.
+  ///   - admit: asked once for each connection, before anything is read from it.
+  ///   - handler: gets one whole request at a time of each connection. It answers with `respond`, at once or later;
+  ///     until then the connection waits, without a time limit of its own.
+  public init(
+    reactor: Reactor, listener: consuming Descriptor, limits: Limits = Limits(),
+    admit: @escaping (borrowing Descriptor) -> Admission = { _ in .allowed(nil) },
+    handler: @escaping (HTTPRequest, ResponseID) -> Void
+  ) throws(Errno) {
+    self.reactor = reactor
+    self.listener = listener
+    self.limits = limits
+    self.admit = admit
+    self.handler = handler
+    registration = try reactor.register(self.listener, for: .readable, self)
+  }
+
+  /// Connections at present.
+  public var connectionCount: Int { connections.count }
+
+  // MARK: Answers
+
+  /// Answers a request. Does nothing where the client has gone or the request was answered before.
+  public func respond(to id: ResponseID, _ response: HTTPResponse) {
+    connections[id.connection]?.respond(to: id.request, response)
+  }
+
+  /// Answers 200 with a body that goes on until `end`, or until the client leaves. Answers whether there is a stream
+  /// to send to: not where the client has gone, or asked with HEAD.
+  public func respond(streaming id: ResponseID, contentType: String) -> Bool {
+    connections[id.connection]?.startStream(id.request, contentType: contentType) ?? false
+  }
+
+  /// Queues bytes for a stream. false where the stream is gone, or goes with this for being too slow.
+  @discardableResult
+  public func send(_ bytes: [UInt8], to id: ResponseID) -> Bool {
+    connections[id.connection]?.send(bytes, toStream: id.request) ?? false
+  }
+
+  /// Ends a stream: its connection closes once what is queued has been taken.
+  public func end(_ id: ResponseID) { connections[id.connection]?.endStream(id.request) }
+
+  // MARK: The end
+
+  /// Stops accepting, closes what has no request that is being worked on, ends streams, lets answers leave, and
+  /// closes everything at the latest after `milliseconds`. Calls `then` once, when all is closed.
+  public func closeWhenFlushed(milliseconds: Int64, then: @escaping () -> Void = {}) {
+    guard !isClosing else { return }
+    isClosing = true
+    stopListening()
+    onClosed = then
+    closingDeadline = reactor.after(milliseconds: milliseconds) { [self] in close() }
+    for connection in connections.values { connection.serverIsClosing() }
+    finishClosing()
+  }
+
+  /// Closes everything at once.
+  public func close() {
+    isClosing = true
+    stopListening()
+    for connection in connections.values { connection.close() }
+    finishClosing()
+  }
+
+  private func stopListening() {
+    if let registration { reactor.unregister(registration) }
+    registration = nil
+    if let acceptPause { reactor.cancel(acceptPause) }
+    acceptPause = nil
+    listener = .none
+  }
+
+  private func finishClosing() {
+    guard isClosing, connections.isEmpty else { return }
+    if let closingDeadline { reactor.cancel(closingDeadline) }
+    closingDeadline = nil
+    let then = onClosed
+    onClosed = nil
+    then?()
+  }
+
+  // MARK: Connections
+
+  func handle(_ request: HTTPRequest, _ id: ResponseID) { handler(request, id) }
+
+  func connectionEnded(_ serial: UInt64) {
+    connections[serial] = nil
+    finishClosing()
+  }
+
+  public func ready(_ readiness: Readiness) {
+    for _ in 0..<Self.acceptBudget {
+      switch listener.accept() {
+      case .connection(let descriptor): welcome(descriptor)
+      case .wouldBlock: return
+      case .failed(let error):
+        switch error {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBuffers, .noMemory:
+          pauseAccepting(error)
+          return
+        default: break  // of one connection that is gone already: accept(2), "Error handling"
+        }
+      }
+    }
+  }
+
+  private func pauseAccepting(_ error: Errno) {
+    guard let registration else { return }
+    reactor.change(registration, to: [])
+    acceptPause = reactor.after(milliseconds: Self.acceptPauseMilliseconds) { [self] in
+      acceptPause = nil
+      if let registration = self.registration { reactor.change(registration, to: .readable) }
+    }
+    onNotice(.acceptPaused(error))
+  }
+
+  private func welcome(_ descriptor: consuming Descriptor) {
+    if connections.count >= limits.connections { makeRoom() }
+    guard connections.count < limits.connections else {
+      HTTPConnection.turnAway(descriptor)
+      return
+    }
+    let admission = admit(descriptor)
+    lastConnection += 1
+    let peer: PeerCredentials?
+    if case .allowed(let known) = admission { peer = known } else { peer = nil }
+    do throws(Errno) {
+      let connection = try HTTPConnection(descriptor, serial: lastConnection, peer: peer, of: self)
+      connections[lastConnection] = connection
+      if case .refused(let message) = admission {
+        connection.refuse(status: 403, message)
+        onNotice(.refused(message))
+      }
+    } catch {
+      // epoll_ctl(2): no memory, or too many watches of this user. The connection is closed already.
+      pauseAccepting(error)
+    }
+  }
+
+  /// Closes the oldest connection that waits for its client; where all are being served, the oldest stream, and then
+  /// the oldest whose answer is under way. A request that is being worked on is never dropped.
+  private func makeRoom() {
+    for burden in [HTTPConnection.Burden.waits, .streams, .answers] {
+      let oldest = connections.filter { $0.value.burden == burden }.min { $0.key < $1.key }
+      if let oldest { return oldest.value.close(.madeRoom) }
+    }
+  }
+}

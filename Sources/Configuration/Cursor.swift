@@ -1,0 +1,140 @@
+import Switching
+
+/// A text from outside with where it came from.
+struct SourcedText {
+  let value: String
+  let origin: Origin
+}
+
+/// One value of the file, read as what its key asks for.
+struct Cursor {
+  let node: JSON5.Node
+  let origin: Origin
+
+  init(_ node: JSON5.Node, file: String, keyPath: String) {
+    self.node = node
+    origin = Origin(file: file, place: node.place, keyPath: keyPath)
+  }
+
+  private func child(_ node: JSON5.Node, _ component: String) -> Cursor {
+    Cursor(node, file: origin.file ?? "", keyPath: joinedPath(origin.keyPath, component))
+  }
+
+  func failure(expected: String) -> SettingsError {
+    let found =
+      switch node.value {
+      case .null: "null"
+      case .boolean(let value): "\(value)"
+      case .number(let spelling): String(quoted(spelling).dropFirst().dropLast())
+      case .string(let text): quoted(text)
+      case .array(let nodes): nodes.isEmpty ? "an empty array" : "an array"
+      case .object: "an object"
+      }
+    return origin.error(expected: expected, found: found)
+  }
+
+  /// The values of an object by their keys. `planned` are keys that a later version understands.
+  func object<Key: CodingKey & CaseIterable>(
+    _: Key.Type, planned: [String] = []
+  ) throws(SettingsError) -> Members<Key> {
+    guard case .object(let members) = node.value else { throw failure(expected: "an object") }
+    let allowed = Key.allCases.map(\.stringValue)
+    var found = Members<Key>(origin: origin)
+    for member in members {
+      let keyPath = joinedPath(origin.keyPath, pathComponent(member.key))
+      let keyOrigin = Origin(file: origin.file ?? "", place: member.place, keyPath: keyPath)
+      if planned.contains(member.key) { throw keyOrigin.error("\(member.key) is not built yet") }
+      guard let key = Key(stringValue: member.key) else {
+        let hint = closest(to: member.key, among: allowed + planned).map { "; did you mean \($0)?" } ?? ""
+        throw keyOrigin.error(
+          expected: "one of the keys \(allowed.joined(separator: ", "))", found: quoted(member.key) + hint)
+      }
+      found.values[key.stringValue] = child(member.node, pathComponent(member.key))
+    }
+    return found
+  }
+
+  /// An array of 1 to `most` values.
+  func array(of what: String, atMost most: Int) throws(SettingsError) -> [Cursor] {
+    let expected = "an array of 1 to \(most) \(what)"
+    guard case .array(let nodes) = node.value else { throw failure(expected: expected) }
+    guard !nodes.isEmpty else { throw failure(expected: expected) }
+    guard nodes.count <= most else { throw origin.error(expected: expected, found: "\(nodes.count)") }
+    return nodes.enumerated().map { child($1, "[\($0)]") }
+  }
+
+  func text(_ expected: String) throws(SettingsError) -> SourcedText {
+    guard case .string(let text) = node.value else { throw failure(expected: expected) }
+    return SourcedText(value: text, origin: origin)
+  }
+
+  func duration(from shortest: Milliseconds) throws(SettingsError) -> Milliseconds {
+    let expected =
+      "a duration such as \"250ms\", \"30s\", \"5m\" or \"1h\""
+      + " from \(formatDuration(shortest)) to \(formatDuration(longestDuration))"
+    guard let value = parseDuration(try text(expected).value), value >= shortest else {
+      throw failure(expected: expected)
+    }
+    return value
+  }
+
+  func wholeNumber(in range: ClosedRange<Int>) throws(SettingsError) -> Int {
+    guard case .number(let spelling) = node.value, let value = Self.wholeNumber(spelling), range.contains(value) else {
+      throw failure(expected: "a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return value
+  }
+
+  private static func wholeNumber(_ spelling: String) -> Int? {
+    let isNegative = spelling.hasPrefix("-")
+    let digits = isNegative || spelling.hasPrefix("+") ? spelling.dropFirst() : spelling[...]
+    let magnitude = digits.hasPrefix("0x") ? Int(digits.dropFirst(2), radix: 16) : Int(digits)
+    return magnitude.map { isNegative ? -$0 : $0 }
+  }
+
+  func color() throws(SettingsError) -> Color {
+    let expected = "\"blue\" or \"green\""
+    guard let color = Color(rawValue: try text(expected).value) else { throw failure(expected: expected) }
+    return color
+  }
+}
+
+/// What an object of the file holds.
+struct Members<Key: CodingKey> {
+  let origin: Origin
+  fileprivate(set) var values: [String: Cursor] = [:]
+
+  fileprivate init(origin: Origin) { self.origin = origin }
+
+  subscript(key: Key) -> Cursor? { values[key.stringValue] }
+
+  /// The error for a key that is not there, at the object that should hold it.
+  func missing(_ key: Key, expected: String) -> SettingsError {
+    Origin(file: origin.file ?? "", place: origin.place, keyPath: joinedPath(origin.keyPath, key.stringValue))
+      .error(expected: expected, found: "no such key")
+  }
+}
+
+/// The word that was probably meant: at most a third of its letters differ, upper and lower case aside.
+func closest(to word: String, among words: [String]) -> String? {
+  let longestWord = 32
+  guard word.utf8.count <= longestWord else { return nil }
+  let distances = words.map { (word: $0, distance: editDistance(Array($0.lowercased()), Array(word.lowercased()))) }
+  guard let best = distances.min(by: { $0.distance < $1.distance }) else { return nil }
+  return best.distance <= max(1, best.word.count / 3) ? best.word : nil
+}
+
+/// Levenshtein: how many letters to insert, delete or replace.
+private func editDistance(_ a: [Character], _ b: [Character]) -> Int {
+  var row = Array(0...b.count)
+  for i in a.indices {
+    var diagonal = row[0]
+    row[0] = i + 1
+    for j in b.indices {
+      let replaced = diagonal + (a[i] == b[j] ? 0 : 1)
+      diagonal = row[j + 1]
+      row[j + 1] = min(replaced, row[j] + 1, diagonal + 1)
+    }
+  }
+  return row[b.count]
+}

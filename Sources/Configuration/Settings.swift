@@ -1,0 +1,152 @@
+public import Switching
+
+/// The effective configuration of a front door: every default filled in, every value validated.
+///
+/// Encoded, it has the keys of the file, so that its JSON is a configuration file in its own right.
+public struct Settings: Equatable, Sendable {
+  /// 1 to 64, with names that differ.
+  public var listeners: [ListenerSettings]
+  /// The active color where there is no state file yet.
+  public var active: Color
+  /// Absolute path.
+  public var stateFile: String
+  /// Threads that relay: 0 to 256; 0 is one for each processor.
+  public var workers: Int
+  public var admin: AdminSettings
+  public var drain: DrainSettings
+  public var timeouts: TimeoutSettings
+  public var limits: LimitSettings
+
+  public init(
+    listeners: [ListenerSettings], active: Color = .blue, stateFile: String, workers: Int = 0, admin: AdminSettings,
+    drain: DrainSettings = DrainSettings(), timeouts: TimeoutSettings = TimeoutSettings(),
+    limits: LimitSettings = LimitSettings()
+  ) {
+    self.listeners = listeners
+    self.active = active
+    self.stateFile = stateFile
+    self.workers = workers
+    self.admin = admin
+    self.drain = drain
+    self.timeouts = timeouts
+    self.limits = limits
+  }
+}
+
+/// An address at which production traffic arrives, with the targets of each color behind it.
+public struct ListenerSettings: Equatable, Sendable {
+  /// 1 to 64 of `A-Z a-z 0-9 . _ -`. A reload recognizes a listener by its name.
+  public var name: String
+  public var bind: Address
+  /// Always leads to the idle color; nil: no preview.
+  public var preview: Address?
+  /// 1 to 64 of each color.
+  public var targets: ByColor<[Address]>
+
+  public init(name: String, bind: Address, preview: Address? = nil, targets: ByColor<[Address]>) {
+    (self.name, self.bind, self.preview, self.targets) = (name, bind, preview, targets)
+  }
+}
+
+public struct AdminSettings: Equatable, Sendable {
+  /// Absolute path of the Unix socket, at most 107 bytes (unix(7)).
+  public var socket: String
+  /// Permissions of the socket: no bits outside 0660.
+  public var mode: UInt32
+  /// The name of the group whose members may use the socket besides root and the daemon's own user; nil: nobody else.
+  public var group: String?
+
+  public init(socket: String, mode: UInt32 = 0o660, group: String? = nil) {
+    (self.socket, self.mode, self.group) = (socket, mode, group)
+  }
+}
+
+public struct DrainSettings: Equatable, Sendable {
+  /// How long sessions of a color that is no longer active may run on: 0 to 365 days.
+  public var timeout: Milliseconds
+  /// The last part of the window, in which what is left is closed evenly: 0 to 365 days, in effect at most half of the
+  /// window.
+  public var spread: Milliseconds
+
+  public init(timeout: Milliseconds = 30_000, spread: Milliseconds = 10_000) {
+    (self.timeout, self.spread) = (timeout, spread)
+  }
+}
+
+/// Each from 1 ms to 365 days.
+public struct TimeoutSettings: Equatable, Sendable {
+  /// For one attempt to reach one target.
+  public var connect: Milliseconds
+  /// Without a byte in either direction.
+  public var idle: Milliseconds
+  /// Without a byte after one side has sent its FIN.
+  public var halfClosed: Milliseconds
+
+  public init(connect: Milliseconds = 5000, idle: Milliseconds = 3_600_000, halfClosed: Milliseconds = 60_000) {
+    (self.connect, self.idle, self.halfClosed) = (connect, idle, halfClosed)
+  }
+}
+
+public struct LimitSettings: Equatable, Sendable {
+  /// Sessions at a time: 0 to a billion; 0 is as many as the descriptor limit allows.
+  public var sessions: Int
+
+  public init(sessions: Int = 0) { self.sessions = sessions }
+}
+
+extension Settings: Encodable {
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case listeners, active, stateFile, workers, admin, drain, timeouts, limits
+  }
+}
+
+extension ListenerSettings: Encodable {
+  enum CodingKeys: String, CodingKey, CaseIterable { case name, bind, `protocol`, preview, blue, green }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(name, forKey: .name)
+    try container.encode(bind, forKey: .bind)
+    try container.encode("tcp", forKey: .protocol)
+    try container.encodeIfPresent(preview, forKey: .preview)
+    try container.encode(targets.blue, forKey: .blue)
+    try container.encode(targets.green, forKey: .green)
+  }
+}
+
+extension AdminSettings: Encodable {
+  enum CodingKeys: String, CodingKey, CaseIterable { case socket, mode, group }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(socket, forKey: .socket)
+    let digits = String(mode, radix: 8)
+    try container.encode(String(repeating: "0", count: max(0, 4 - digits.count)) + digits, forKey: .mode)
+    try container.encodeIfPresent(group, forKey: .group)
+  }
+}
+
+extension DrainSettings: Encodable {
+  enum CodingKeys: String, CodingKey, CaseIterable { case timeout, spread }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(formatDuration(timeout), forKey: .timeout)
+    try container.encode(formatDuration(spread), forKey: .spread)
+  }
+}
+
+extension TimeoutSettings: Encodable {
+  enum CodingKeys: String, CodingKey, CaseIterable { case connect, idle, halfClosed }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(formatDuration(connect), forKey: .connect)
+    try container.encode(formatDuration(idle), forKey: .idle)
+    try container.encode(formatDuration(halfClosed), forKey: .halfClosed)
+  }
+}
+
+extension LimitSettings: Encodable {
+  enum CodingKeys: String, CodingKey, CaseIterable { case sessions }
+}
