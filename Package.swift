@@ -32,7 +32,8 @@ let package = Package(
     room("Admin", ["EventCore", "HTTPFraming", "Switching"]),
     room("FrontDoor", ["Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
     .executableTarget(name: "bgproxy", dependencies: ["FrontDoor", "Arguments"], swiftSettings: settings),
-    .executableTarget(name: "bgproxyctl", dependencies: ["Admin", "Arguments"], swiftSettings: settings),
+    .executableTarget(
+      name: "bgproxyctl", dependencies: ["Admin", "Arguments", "Switching", "LinuxIO"], swiftSettings: settings),
     tests("LinuxIO"),
     tests("EventCore"),
     tests("HTTPFraming"),
@@ -41,5 +42,7 @@ let package = Package(
     tests("Configuration"),
     tests("Admin"),
     tests("FrontDoor"),
+    tests("bgproxy", ["Arguments"]),
+    tests("bgproxyctl", ["Admin", "Arguments", "Switching"]),
   ]
 )

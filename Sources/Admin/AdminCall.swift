@@ -31,11 +31,14 @@ public struct AdminRefusal: Error, Equatable, Sendable {
 }
 
 extension AdminCall {
-  private enum Verb: String { case GET, POST }
+  private enum Verb: String {
+    case get = "GET"
+    case post = "POST"
+  }
 
   private static let paths: [String: Verb] = [
-    "/v1/status": .GET, "/v1/sessions": .GET, "/v1/history": .GET, "/v1/config": .GET, "/v1/events": .GET,
-    "/v1/switch": .POST, "/v1/rollback": .POST, "/v1/drain": .POST, "/v1/reload": .POST, "/v1/stop": .POST,
+    "/v1/status": .get, "/v1/sessions": .get, "/v1/history": .get, "/v1/config": .get, "/v1/events": .get,
+    "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post,
   ]
 
   /// What a request asks for.
@@ -49,13 +52,13 @@ extension AdminCall {
       throw AdminRefusal(status: 404, code: "not-found", message: "there is no \(quoted(path))")
     }
     // HEAD is GET whose answer has no body: RFC 9110 §9.3.2.
-    guard method == verb.rawValue || verb == .GET && method == "HEAD" else {
-      let allow = verb == .GET ? "GET, HEAD" : "POST"
+    guard method == verb.rawValue || verb == .get && method == "HEAD" else {
+      let allow = verb == .get ? "GET, HEAD" : "POST"
       throw AdminRefusal(
         status: 405, code: "method-not-allowed", message: "\(path) is asked with \(verb.rawValue)", allow: allow)
     }
     var parameters = try Parameters(query)
-    let call = verb == .GET ? try ask(path, &parameters) : try order(path, AdminBody(body))
+    let call = verb == .get ? try ask(path, &parameters) : try order(path, AdminBody(body))
     try parameters.finish()
     return call
   }

@@ -66,7 +66,7 @@ public enum Address: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// The addresses behind it; none only for a path that `init` would not have taken. May wait for a name server.
+  /// The addresses behind it, at least one. May wait for a name server.
   ///
   /// A wildcard is both families, IPv6 first; to listen there, the caller takes the first that the system has.
   public func resolve() throws(ResolutionFailure) -> [SocketAddress] {
@@ -77,7 +77,9 @@ public enum Address: Hashable, Sendable, CustomStringConvertible {
       let both = SocketAddress.wildcard(port: port)
       return [both.ipv6, both.ipv4]
     case .local(let path):
-      return (try? SocketAddress(path: path)).map { [$0] } ?? []
+      do { return [try SocketAddress(path: path)] } catch {
+        throw ResolutionFailure(host: description, reason: "\(error)")
+      }
     }
   }
 

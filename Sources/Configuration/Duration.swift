@@ -10,7 +10,7 @@ private let durationUnits: [(suffix: String, milliseconds: Milliseconds)] = [
 
 /// Reads `250ms`, `30s`, `5m` or `1h`: decimal digits and one unit, from 0 to 365 days. nil for any other text.
 public func parseDuration(_ text: String) -> Milliseconds? {
-  let digits = text.unicodeScalars.prefix { $0.isASCII && isDigit(UInt8($0.value)) }
+  let digits = text.unicodeScalars.prefix { ("0"..."9").contains($0) }
   guard let count = Milliseconds(String(digits)),
     let unit = durationUnits.first(where: { $0.suffix == text[digits.endIndex...] })
   else { return nil }

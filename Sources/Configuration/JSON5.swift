@@ -1,5 +1,5 @@
-/// Reads JSON5 (https://spec.json5.org) into a tree in which every key and value knows where it stands. Unlike a
-/// general decoder it refuses a key that is given twice. Unquoted keys are read without escapes.
+/// Reads JSON5 (https://spec.json5.org) into a tree in which every key and value knows where it stands. A key given
+/// twice is refused, as are escapes in unquoted keys, `Infinity` and `NaN`, which no key has a use for.
 enum JSON5 {
   /// From 1; a column is one character (Unicode scalar).
   struct Place: Equatable, Sendable {
@@ -7,12 +7,12 @@ enum JSON5 {
     var column = 1
   }
 
-  struct Node {
+  struct Node: Sendable {
     let place: Place
     let value: Value
   }
 
-  enum Value {
+  enum Value: Sendable {
     case null
     case boolean(Bool)
     /// As it is spelled: what it may be is up to the key.
@@ -22,7 +22,7 @@ enum JSON5 {
     case object([Member])
   }
 
-  struct Member {
+  struct Member: Sendable {
     let key: String
     let place: Place
     let node: Node
@@ -38,53 +38,40 @@ enum JSON5 {
   static let deepestNesting = 32
 
   static func read(_ bytes: [UInt8]) throws(Failure) -> Node {
-    guard bytes.count <= longestText else {
-      throw Failure(
-        place: Place(), path: "", message: "expected at most \(longestText) bytes, found \(bytes.count)")
-    }
-    var reader = Reader(text: try decoded(bytes))
+    var reader = try Reader(bytes)
     return try reader.document()
   }
 
-  private static func decoded(_ bytes: [UInt8]) throws(Failure) -> [Unicode.Scalar] {
-    var scalars: [Unicode.Scalar] = []
-    scalars.reserveCapacity(bytes.count)
-    var decoder = UTF8()
-    var rest = bytes.makeIterator()
-    while true {
-      switch decoder.decode(&rest) {
-      case .scalarValue(let scalar): scalars.append(scalar)
-      case .emptyInput: return scalars
-      case .error:
-        var reader = Reader(text: scalars)
-        while reader.current != nil { reader.advance() }
-        throw Failure(place: reader.place, path: "", message: "expected UTF-8, found a byte that is not")
-      }
-    }
-  }
-}
-
-extension JSON5 {
   private struct Reader {
-    private let text: [Unicode.Scalar]
+    private var text: [Unicode.Scalar] = []
     private var position = 0
-    private(set) var place = Place()
-    /// The keys and indexes that lead to what is being read; as long as the containers around it are many.
+    private var place = Place()
+    /// The keys and indexes that lead to what is being read: one for each object or array around it.
     private var path: [String] = []
 
-    init(text: [Unicode.Scalar]) { self.text = text }
+    init(_ bytes: [UInt8]) throws(Failure) {
+      guard bytes.count <= longestText else { throw failure("at most \(longestText) bytes", found: "\(bytes.count)") }
+      var rest = bytes.makeIterator()
+      var decoder = UTF8()
+      while true {
+        switch decoder.decode(&rest) {
+        case .scalarValue(let scalar): text.append(scalar)
+        case .emptyInput: return
+        case .error:
+          advance(by: text.count)
+          throw failure("UTF-8", found: "a byte that is not")
+        }
+      }
+    }
 
-    var current: Unicode.Scalar? { position < text.count ? text[position] : nil }
-
+    private var current: Unicode.Scalar? { position < text.count ? text[position] : nil }
     private var following: Unicode.Scalar? { position + 1 < text.count ? text[position + 1] : nil }
 
-    mutating func advance() {
-      guard let scalar = current else { return }
-      position += 1
-      if scalar == "\n" || (scalar == "\r" && current != "\n") {
-        place = Place(line: place.line + 1, column: 1)
-      } else {
+    private mutating func advance(by count: Int = 1) {
+      for scalar in text[position...].prefix(count) {
+        position += 1
         place.column += 1
+        if scalar == "\n" || (scalar == "\r" && current != "\n") { place = Place(line: place.line + 1, column: 1) }
       }
     }
 
@@ -105,8 +92,8 @@ extension JSON5 {
 
     private func failure(_ expected: String, found: String? = nil, at other: Place? = nil) -> Failure {
       let found = found ?? current.map { quoted(String($0)) } ?? "the end of the file"
-      return Failure(
-        place: other ?? place, path: path.reduce("", joinedPath), message: "expected \(expected), found \(found)")
+      let message = "expected \(expected), found \(found)"
+      return Failure(place: other ?? place, path: path.reduce("", joinedPath), message: message)
     }
 
     mutating func document() throws(Failure) -> Node {
@@ -125,13 +112,12 @@ extension JSON5 {
           _ = takeAll { !isLineEnd($0) }
         } else if scalar == "/" && following == "*" {
           let start = place
-          advance()
-          repeat {
-            advance()
+          advance(by: 2)
+          while current != "*" || following != "/" {
             guard current != nil else { throw failure("*/ at the end of this comment", at: start) }
-          } while !(current == "*" && following == "/")
-          advance()
-          advance()
+            advance()
+          }
+          advance(by: 2)
         } else {
           return
         }
@@ -140,58 +126,63 @@ extension JSON5 {
 
     private mutating func node() throws(Failure) -> Node {
       let start = place
-      return Node(place: start, value: try value())
-    }
-
-    private mutating func value() throws(Failure) -> Value {
       switch current {
-      case "{": return .object(try object())
-      case "[": return .array(try array())
-      case "\"", "'": return .string(try string())
-      case "+", "-", ".": return .number(try number())
-      case let scalar? where isDigit(scalar): return .number(try number())
+      case "{": return Node(place: start, value: .object(try object()))
+      case "[": return Node(place: start, value: .array(try array()))
+      case "\"", "'": return Node(place: start, value: .string(try string()))
+      case let scalar? where isDigit(scalar) || "+-.".unicodeScalars.contains(scalar):
+        return Node(place: start, value: .number(try number()))
       case let scalar? where isKeyStart(scalar):
-        let start = place
         let word = takeAll(where: isKeyPart)
-        switch word {
-        case "true": return .boolean(true)
-        case "false": return .boolean(false)
-        case "null": return .null
-        case "Infinity", "NaN": return .number(word)
-        default: throw failure("a value (text stands in quotes)", found: quoted(word), at: start)
+        guard let value = words[word] else {
+          throw failure("a value (text stands in quotes)", found: quoted(word), at: start)
         }
+        return Node(place: start, value: value)
       default: throw failure("a value")
       }
     }
 
-    private func checkDepth() throws(Failure) {
+    private mutating func object() throws(Failure) -> [Member] {
+      var members: [Member] = []
+      var places: [String: Place] = [:]
+      try list(upTo: "}") { reader throws(Failure) in
+        let start = reader.place
+        let key = try reader.key()
+        reader.path.append(pathComponent(key))
+        if let first = places.updateValue(start, forKey: key) {
+          throw reader.failure(
+            "each key once", found: "it again after line \(first.line), column \(first.column)", at: start)
+        }
+        try reader.skipBlank()
+        guard reader.take(":") else { throw reader.failure("\":\" after the key") }
+        try reader.skipBlank()
+        members.append(Member(key: key, place: start, node: try reader.node()))
+      }
+      return members
+    }
+
+    private mutating func array() throws(Failure) -> [Node] {
+      var nodes: [Node] = []
+      try list(upTo: "]") { reader throws(Failure) in
+        reader.path.append("[\(nodes.count)]")
+        nodes.append(try reader.node())
+      }
+      return nodes
+    }
+
+    /// The parts of an object or array; each reads one and leaves its own component on the path.
+    private mutating func list(upTo end: Unicode.Scalar, part: (inout Self) throws(Failure) -> Void) throws(Failure) {
       guard path.count < deepestNesting else {
         throw failure("at most \(deepestNesting) objects and arrays in one another", found: "one more")
       }
-    }
-
-    private mutating func object() throws(Failure) -> [Member] {
-      try checkDepth()
       advance()
-      var members: [Member] = []
-      var places: [String: Place] = [:]
-      while true {
-        try skipBlank()
-        if take("}") { return members }
-        let start = place
-        let key = try key()
-        path.append(pathComponent(key))
-        if let first = places.updateValue(start, forKey: key) {
-          throw failure(
-            "each key once", found: "it again after line \(first.line), column \(first.column)", at: start)
-        }
-        try skipBlank()
-        guard take(":") else { throw failure("\":\" after the key") }
-        try skipBlank()
-        members.append(Member(key: key, place: start, node: try node()))
+      try skipBlank()
+      while !take(end) {
+        try part(&self)
         path.removeLast()
         try skipBlank()
-        guard take(",") || current == "}" else { throw failure("\",\" or \"}\"") }
+        guard take(",") || current == end else { throw failure("\",\" or \"\(end)\"") }
+        try skipBlank()
       }
     }
 
@@ -203,58 +194,32 @@ extension JSON5 {
       }
     }
 
-    private mutating func array() throws(Failure) -> [Node] {
-      try checkDepth()
-      advance()
-      var nodes: [Node] = []
-      while true {
-        try skipBlank()
-        if take("]") { return nodes }
-        path.append("[\(nodes.count)]")
-        nodes.append(try node())
-        path.removeLast()
-        try skipBlank()
-        guard take(",") || current == "]" else { throw failure("\",\" or \"]\"") }
-      }
-    }
-
     private mutating func number() throws(Failure) -> String {
       let start = place
-      var spelling = takeAll { $0 == "+" || $0 == "-" }
-      guard spelling.count <= 1 else { throw failure("a number", found: quoted(spelling), at: start) }
-      if current == "I" || current == "N" {
-        let word = takeAll(where: isKeyPart)
-        guard word == "Infinity" || word == "NaN" else { throw failure("a number", found: quoted(word), at: start) }
-        return spelling + word
-      }
+      var spelling = take("-") ? "-" : take("+") ? "+" : ""
       if current == "0" && (following == "x" || following == "X") {
-        advance()
-        advance()
-        let digits = takeAll { $0.properties.isASCIIHexDigit }
-        guard !digits.isEmpty else { throw failure("a hexadecimal digit") }
-        spelling += "0x" + digits
+        advance(by: 2)
+        spelling += try "0x" + digits { $0.properties.isASCIIHexDigit }
       } else {
-        let whole = takeAll(where: isDigit)
+        let whole = current == "." ? "" : try digits(where: isDigit)
         guard whole == "0" || !whole.hasPrefix("0") else {
           throw failure("a number without a leading zero", found: quoted(whole), at: start)
         }
         spelling += whole
-        let point = takeAll { $0 == "." }
-        let fraction = takeAll(where: isDigit)
-        guard point.count <= 1, !(whole + fraction).isEmpty else { throw failure("a digit") }
-        spelling += point + fraction
-        if current == "e" || current == "E" {
-          advance()
-          let sign = take("-") ? "-" : take("+") ? "+" : ""
-          let exponent = takeAll(where: isDigit)
-          guard !exponent.isEmpty else { throw failure("a digit") }
-          spelling += "e" + sign + exponent
+        if take(".") { spelling += try "." + (whole.isEmpty ? digits(where: isDigit) : takeAll(where: isDigit)) }
+        if take("e") || take("E") {
+          spelling += "e" + (take("-") ? "-" : take("+") ? "+" : "")
+          spelling += try digits(where: isDigit)
         }
       }
-      if let scalar = current, isKeyPart(scalar) {
-        throw failure("the end of the number (a duration stands in quotes)")
-      }
+      guard current.map(isKeyPart) != true else { throw failure("the end of the number (durations stand in quotes)") }
       return spelling
+    }
+
+    private mutating func digits(where matches: (Unicode.Scalar) -> Bool) throws(Failure) -> String {
+      let digits = takeAll(where: matches)
+      guard !digits.isEmpty else { throw failure("a digit") }
+      return digits
     }
 
     private mutating func string() throws(Failure) -> String {
@@ -262,17 +227,13 @@ extension JSON5 {
       let quote = current
       advance()
       var content = String.UnicodeScalarView()
-      while let scalar = current {
-        if scalar == quote {
-          advance()
-          return String(content)
-        }
-        guard scalar != "\n", scalar != "\r" else { break }
+      while let scalar = current, scalar != "\n", scalar != "\r" {
         if scalar == "\\" {
           if let escaped = try escape() { content.append(escaped) }
         } else {
-          content.append(scalar)
           advance()
+          if scalar == quote { return String(content) }
+          content.append(scalar)
         }
       }
       throw failure(
@@ -285,67 +246,47 @@ extension JSON5 {
       advance()
       guard let letter = current else { throw failure("a character after \\") }
       advance()
-      switch letter {
-      case "b": return "\u{8}"
-      case "f": return "\u{C}"
-      case "n": return "\n"
-      case "r": return "\r"
-      case "t": return "\t"
-      case "v": return "\u{B}"
-      case "0":
-        if let next = current, isDigit(next) { throw failure("no digit after \\0") }
-        return "\0"
-      case "1"..."9": throw failure("an escape of JSON5", found: "\\\(letter)", at: start)
-      case "x": return Unicode.Scalar(try hexadecimal(digits: 2))
-      case "u": return try unicodeEscape(at: start)
-      case "\r":
-        _ = take("\n")
-        return nil
-      case "\n", "\u{2028}", "\u{2029}": return nil
-      default: return letter
-      }
+      if letter == "x" { return Unicode.Scalar(try hexadecimal(digits: 2)) }
+      if letter == "u" { return try unicodeEscape(at: start) }
+      if let meaning = controlEscapes[letter], letter != "0" || current.map(isDigit) != true { return meaning }
+      guard !isDigit(letter) else { throw failure("an escape of JSON5", found: quoted("\\\(letter)"), at: start) }
+      if letter == "\r" { _ = take("\n") }
+      return isLineEnd(letter) ? nil : letter
     }
 
     /// A scalar beyond U+FFFF is written as a surrogate pair: two escapes.
     private mutating func unicodeEscape(at start: Place) throws(Failure) -> Unicode.Scalar {
       let first = try hexadecimal(digits: 4)
       if let scalar = Unicode.Scalar(first) { return scalar }
-      if first < 0xDC00, current == "\\", following == "u" {
-        advance()
-        advance()
-        let second = try hexadecimal(digits: 4)
-        if (0xDC00...0xDFFF).contains(second),
-          let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
-        {
-          return scalar
-        }
-      }
-      throw failure("a surrogate pair", found: "half of one", at: start)
+      guard first < 0xDC00, take("\\"), take("u"), case let second = try hexadecimal(digits: 4),
+        (0xDC00...0xDFFF).contains(second),
+        let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
+      else { throw failure("a surrogate pair", found: "half of one", at: start) }
+      return scalar
     }
 
     private mutating func hexadecimal(digits: Int) throws(Failure) -> UInt32 {
-      var value: UInt32 = 0
-      for _ in 0..<digits {
-        guard let digit = current.flatMap({ Character($0).hexDigitValue }), current?.isASCII == true else {
-          throw failure("\(digits) hexadecimal digits")
-        }
-        value = value << 4 | UInt32(digit)
-        advance()
-      }
+      let written = text[position...].prefix(digits)
+      guard written.count == digits, written.allSatisfy(\.properties.isASCIIHexDigit),
+        let value = UInt32(String(String.UnicodeScalarView(written)), radix: 16)
+      else { throw failure("\(digits) hexadecimal digits") }
+      advance(by: digits)
       return value
     }
   }
 }
 
-private func isLineEnd(_ scalar: Unicode.Scalar) -> Bool {
-  scalar == "\n" || scalar == "\r" || scalar == "\u{2028}" || scalar == "\u{2029}"
-}
+private let words: [String: JSON5.Value] = ["null": .null, "true": .boolean(true), "false": .boolean(false)]
+
+private let controlEscapes: [Unicode.Scalar: Unicode.Scalar] = [
+  "b": "\u{8}", "f": "\u{C}", "n": "\n", "r": "\r", "t": "\t", "v": "\u{B}", "0": "\0",
+]
+
+private func isLineEnd(_ scalar: Unicode.Scalar) -> Bool { "\n\r\u{2028}\u{2029}".unicodeScalars.contains(scalar) }
 
 private func isBlank(_ scalar: Unicode.Scalar) -> Bool {
-  switch scalar {
-  case "\t", "\u{B}", "\u{C}", "\u{FEFF}": true
-  default: isLineEnd(scalar) || scalar.properties.generalCategory == .spaceSeparator
-  }
+  "\t\u{B}\u{C}\u{FEFF}".unicodeScalars.contains(scalar) || isLineEnd(scalar)
+    || scalar.properties.generalCategory == .spaceSeparator
 }
 
 private func isKeyStart(_ scalar: Unicode.Scalar) -> Bool {

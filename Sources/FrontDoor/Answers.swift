@@ -81,10 +81,17 @@ extension FrontDoor {
     }
     if isDryRun {
       if case .refused(let refusal) = machine.preview(change) { return .failure(ErrorReport(refusal)) }
-    } else if case .refused(let refusal) = await transact(change, terms) {
-      return .failure(ErrorReport(refusal))
+      return .success(await status())
     }
-    return .success(await status())
+    switch await transact(change, terms) {
+    case .refused(let refusal): return .failure(ErrorReport(refusal))
+    case .unchanged: return .success(await status())
+    case .switched(let receipt):
+      var report = await status()
+      // Another switch may have come right behind; the receipt that was asked for is this one's.
+      if report.lastSwitch?.generation != receipt.generation { report.lastSwitch = receipt }
+      return .success(report)
+    }
   }
 
   /// The answer to `POST /v1/drain`: changes the drain under way, or only tells its progress.

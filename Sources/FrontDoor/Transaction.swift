@@ -14,7 +14,7 @@ extension FrontDoor {
   }
 
   enum SwitchOutcome: Sendable {
-    case switched
+    case switched(Receipt)
     case unchanged
     case refused(SwitchMachine.Refusal)
   }
@@ -27,7 +27,7 @@ extension FrontDoor {
     defer { turn.give() }
     let from = machine.state.active
     var timing = Timing()
-    var report: WorkerReport?
+    var report = WorkerReport.empty
     var step = machine.begin(request)
     while true {
       switch step {
@@ -42,14 +42,14 @@ extension FrontDoor {
         timing.storedAt = .now()
         timing.stored = WallTime.now()
         word.store(next.assignment)
+        timing.flip = Instant.now().microseconds(since: timing.storedAt)
         step = machine.advance(.stored)
       case .barrier:
         report = await workers.confirm(machine.state.assignment)
-        timing.flip = Instant.now().microseconds(since: timing.storedAt)
+        timing.confirm = Instant.now().microseconds(since: timing.storedAt)
         step = machine.advance(.confirmed)
       case .done(let next):
-        if let report { conclude(next, from: from, report, timing, terms, isRollback: request == .rollback) }
-        return .switched
+        return .switched(conclude(next, from: from, report, timing, terms, isRollback: request == .rollback))
       case .unchanged: return .unchanged
       case .refused(let refusal): return .refused(refusal)
       }
@@ -60,6 +60,7 @@ extension FrontDoor {
     var storedAt = Instant(nanoseconds: 0)
     var stored = WallTime(microseconds: 0)
     var flip: Int64 = 0
+    var confirm: Int64 = 0
     var persist: Int64 = 0
     var isPersisted = false
   }
@@ -67,7 +68,7 @@ extension FrontDoor {
   /// The receipts after a switch: the one before ends here, since its old color is active again, and the new one begins.
   private func conclude(
     _ state: PairState, from: Color, _ report: WorkerReport, _ timing: Timing, _ terms: Terms, isRollback: Bool
-  ) {
+  ) -> Receipt {
     if let last = receipts.last, !last.settled {
       receipts[receipts.count - 1].record(report.closedTally)
       receipts[receipts.count - 1].returnRemaining()
@@ -78,6 +79,7 @@ extension FrontDoor {
     var receipt = Receipt(
       generation: state.generation, from: from, to: state.active, at: at, by: terms.by, reason: terms.reason)
     receipt.flipMicroseconds = timing.flip
+    receipt.confirmMicroseconds = timing.confirm
     receipt.persistMicroseconds = timing.persist
     receipt.persisted = timing.isPersisted
     receipt.record(report.tally)
@@ -89,6 +91,7 @@ extension FrontDoor {
         "generation": .count(receipt.generation), "from": .string(from.rawValue), "to": .string(state.active.rawValue),
         "uid": .count(terms.by.uid), "pid": .count(terms.by.pid), "reason": .string(terms.reason ?? ""),
         "open": .count(receipt.open), "flipMicroseconds": .count(receipt.flipMicroseconds),
+        "confirmMicroseconds": .count(receipt.confirmMicroseconds),
         "persistMicroseconds": .count(receipt.persistMicroseconds), "persisted": .bool(receipt.persisted),
       ])
     remember(receipt)
@@ -99,6 +102,7 @@ extension FrontDoor {
       let timeout = terms.drainTimeout ?? settings.drain.timeout
       beginDrain(.idleColor, timeout: timeout, initial: receipt.open, since: timing.storedAt)
     }
+    return receipts[receipts.count - 1]
   }
 
   func takeTurn() async {

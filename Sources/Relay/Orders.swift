@@ -43,6 +43,10 @@ public struct WorkerReport: Sendable {
   /// With a barrier: what the drain before it had come to.
   public var closedTally: DrainTally
 
+  public static let empty = WorkerReport(
+    sessions: [0, 0, 0], counters: Array(repeating: TrafficCounters(), count: 3), tally: DrainTally(),
+    closedTally: DrainTally())
+
   static func + (a: WorkerReport, b: WorkerReport) -> WorkerReport {
     var sum = a
     for index in sum.sessions.indices {

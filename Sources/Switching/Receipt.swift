@@ -84,8 +84,10 @@ public struct Receipt: Codable, Equatable, Sendable {
   @Nullable public var reason: String?
   /// Of an automatic rollback: which signal crossed its limit.
   @Nullable public var cause: Cause?
-  /// The store of the word and the barrier: until every worker had confirmed it.
+  /// The store of the word: before it a session goes to the old color, after it to the new one.
   public var flipMicroseconds: Int64 = 0
+  /// The barrier: from the store until the last worker had confirmed it, and the counts were exact.
+  public var confirmMicroseconds: Int64 = 0
   /// Writing the state file, fsync of file and folder included.
   public var persistMicroseconds: Int64 = 0
   /// Whether the state file holds this switch.

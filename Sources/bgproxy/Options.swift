@@ -77,7 +77,8 @@ struct BgproxyOptions: Equatable, Sendable {
     static let `protocol` = Option(
       "--protocol", "what the sessions speak; default tcp", takes: .choice(["tcp"], later: ["http"]))
     static let active = Option(
-      "--active", "the active color where there is no state file yet, or a damaged one", takes: .choice(["blue", "green"]))
+      "--active", "the active color where there is no state file yet, or a damaged one",
+      takes: .choice(["blue", "green"]))
     static let preview = Option("--preview", "lead to the idle color here", takes: .text("ADDR"))
     static let demo = Option("--demo", "two sample backends and a front door on 127.0.0.1:8080, preview on :8081")
     static let check = Option("--check", "validate the configuration and exit")

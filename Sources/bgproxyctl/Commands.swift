@@ -1,0 +1,102 @@
+import Arguments
+
+/// The verbs of `bgproxyctl`.
+enum Command: String, CaseIterable {
+  case status, `switch`, rollback, drain, sessions, history, config, watch, reload, stop, help
+
+  static let program = Program(
+    name: "bgproxyctl",
+    summary: "Operates a running bgproxy: shows its state, switches between blue and green, and goes back.",
+    usage: ["VERB [OPTION]..."],
+    verbs: allCases.map(\.verb) + notBuilt.map(Verb.notBuilt),
+    options: Options.everywhere,
+    examples: ["bgproxyctl status", "bgproxyctl switch green --wait --reason 'release 42'", "bgproxyctl rollback"])
+
+  enum Options {
+    static let json = Option("--json", "print the answer of the front door as JSON")
+    static let socket = Option(
+      "--socket", "admin socket of the front door; else BGPROXY_SOCKET, else the default", takes: .text("PATH"))
+    static let timeout = Option("--timeout", "how long an answer may take; default 5s", takes: .duration)
+    static let quiet = Option("--quiet", "print errors only, and what --json asks for")
+    static let noColor = Option("--no-color", "plain text on a terminal too")
+    static let everywhere = [json, socket, timeout, quiet, noColor, .help, .version]
+
+    static let wait = Option("--wait", "wait until the drain has ended and show its progress")
+    static let drainWindow = Option(
+      "--drain", "how long sessions of the old color may run on; else as configured", takes: .duration)
+    static let expect = Option("--expect", "refuse if another color is active", takes: .choice(["blue", "green"]))
+    static let dryRun = Option("--dry-run", "say what would happen and change nothing")
+    static let reason = Option("--reason", "why, for the receipt and the history", takes: .remark("TEXT"))
+    static let extend = Option("--extend", "give the drain more time", takes: .duration)
+    static let now = Option("--now", "end the drain at once: what is left is reset")
+    static let color = Option("--color", "only the sessions of this color", takes: .choice(["blue", "green"]))
+  }
+
+  private var verb: Verb {
+    switch self {
+    case .status:
+      Verb(
+        rawValue, "show what is active, what drains, and the sessions of each listener and target",
+        examples: ["bgproxyctl status", "bgproxyctl status --json"])
+    case .switch:
+      Verb(
+        rawValue, "make a color active, on all listeners at once, and print the receipt",
+        details: [
+          "When it has returned, every new session goes to the new color, and that is on disk. Sessions of the old\n"
+            + "color run on until they end or until the end of the drain.",
+          """
+          Exit code 0: done, also when the color was active already. 1: refused. 2: usage. 3: no front door answers.
+          4, with --wait: the drain ended before every session had, and some were closed.
+          """,
+        ],
+        positional: Positional("COLOR", .choice(["blue", "green"])),
+        options: [
+          Options.wait, Options.drainWindow, Options.expect, Options.dryRun, Options.reason, .notBuilt("--handover"),
+          .notBuilt("--during", takes: .text("CMD")), .notBuilt("--bake", takes: .duration),
+          .notBuilt("--ramp", takes: .text("STEPS")), .notBuilt("--force"), .notBuilt("--before", takes: .text("CMD")),
+          .notBuilt("--after", takes: .text("CMD")),
+        ],
+        examples: [
+          "bgproxyctl switch green --wait --drain 30s --reason 'release 42'",
+          "bgproxyctl switch green --expect blue --dry-run",
+        ])
+    case .rollback:
+      Verb(
+        rawValue, "undo the last switch, once, and print the receipt",
+        details: [
+          "Sessions that still drain become active again, untouched. After a rollback there is nothing to roll back:\n"
+            + "another one says so, changes nothing and exits 0."
+        ],
+        options: [Options.wait, Options.drainWindow, Options.reason, .notBuilt("--force")],
+        examples: ["bgproxyctl rollback --reason 'errors at checkout'"])
+    case .drain:
+      Verb(
+        rawValue, "show the progress of the drain, give it more time, or end it",
+        options: [Options.extend, Options.now],
+        examples: ["bgproxyctl drain", "bgproxyctl drain --extend 30s", "bgproxyctl drain --now"])
+    case .sessions:
+      Verb(
+        rawValue, "list the open sessions", options: [Options.color], examples: ["bgproxyctl sessions --color blue"])
+    case .history:
+      Verb(rawValue, "list the receipts of past switches, the oldest first", examples: ["bgproxyctl history"])
+    case .config:
+      Verb(rawValue, "show the configuration in force", examples: ["bgproxyctl config"])
+    case .watch:
+      Verb(
+        rawValue, "print events as they happen, one a line, until interrupted",
+        examples: ["bgproxyctl watch", "bgproxyctl watch --json | jq .event"])
+    case .reload:
+      Verb(rawValue, "read the config file again; an error in it changes nothing", examples: ["bgproxyctl reload"])
+    case .stop:
+      Verb(rawValue, "stop accepting, drain, and end the front door", examples: ["bgproxyctl stop"])
+    case .help:
+      Verb(
+        rawValue, "show the help of a verb",
+        positional: Positional(
+          "VERB", .choice(Self.allCases.map(\.rawValue), later: Self.notBuilt), isRequired: false),
+        examples: ["bgproxyctl help switch"])
+    }
+  }
+
+  private static let notBuilt = ["health", "pause", "resume", "top", "upgrade", "completion"]
+}

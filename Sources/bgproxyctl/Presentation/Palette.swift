@@ -1,0 +1,36 @@
+import Switching
+
+/// How a piece of text looks on a terminal.
+enum Paint {
+  case plain, bold, dim, blue, green, red, yellow
+
+  init(_ color: Color) { self = color == .blue ? .blue : .green }
+
+  fileprivate var code: String {
+    switch self {
+    case .plain: ""
+    case .bold: "1"
+    case .dim: "2"
+    case .blue: "34"
+    case .green: "32"
+    case .red: "31"
+    case .yellow: "33"
+    }
+  }
+}
+
+/// Paints text, or leaves it as it is where nobody could see the paint.
+struct Palette {
+  let isOn: Bool
+
+  /// NO_COLOR counts where it is set and not empty (no-color.org).
+  static func isWanted(onTerminal: Bool, noColorOption: Bool, noColor: String?, terminalName: String?) -> Bool {
+    onTerminal && !noColorOption && noColor == nil && terminalName != "dumb"
+  }
+
+  func callAsFunction(_ text: String, _ paint: Paint) -> String {
+    isOn && paint != .plain && !text.isEmpty ? "\u{1B}[\(paint.code)m\(text)\u{1B}[0m" : text
+  }
+
+  func callAsFunction(_ color: Color) -> String { self(color.rawValue, Paint(color)) }
+}

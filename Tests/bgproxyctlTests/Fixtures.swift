@@ -1,0 +1,84 @@
+import Admin
+import Arguments
+import Switching
+
+@testable import bgproxyctl
+
+let plain = Palette(isOn: false)
+let painted = Palette(isOn: true)
+
+func receipt(
+  _ generation: UInt64 = 2, from: Color = .blue, reason: String? = nil, settled: Bool = false,
+  _ change: (inout Receipt) -> Void = { _ in }
+) -> Receipt {
+  var receipt = Receipt(
+    generation: generation, from: from, to: from.other, at: "2026-01-31T10:00:00.000Z", by: Requester(uid: 0, pid: 99),
+    reason: reason)
+  (receipt.flipMicroseconds, receipt.persistMicroseconds, receipt.persisted) = (4, 900, true)
+  receipt.settled = settled
+  change(&receipt)
+  return receipt
+}
+
+/// At 2026-01-31T10:02:05Z it is 125 seconds old.
+let now = 1_769_853_725.0
+
+func status(
+  _ active: Color = .green, generation: UInt64 = 2, last: Receipt? = receipt(), drain: DrainReport? = nil,
+  pid: Int32 = 42
+) -> StatusReport {
+  let counts = ColorReport(
+    healthy: nil, sessions: 3, draining: 0, accepted: 120, requests: 0, connectFailures: 0, resets: 1, bytesIn: 2048,
+    bytesOut: 10)
+  let targets = ByColor(
+    blue: [TargetReport(address: "10.0.0.2:80", healthy: true, sessions: 3)],
+    green: [TargetReport(address: "unix:/run/app.sock", healthy: false, sessions: 0)])
+  return StatusReport(
+    version: "0.1.0", pid: pid, startedAt: "2026-01-31T09:00:00.000Z", active: active, previous: active.other,
+    generation: generation, switchedAt: "2026-01-31T10:00:00.000Z", phase: drain == nil ? .steady : .draining,
+    share: ByColor(blue: active == .blue ? 100 : 0, green: active == .green ? 100 : 0), colors: ByColor(both: counts),
+    held: 0, parked: 0, drain: drain, lastSwitch: last,
+    listeners: [ListenerReport(name: "web", bind: "0.0.0.0:80", protocol: "tcp", preview: nil, targets: targets)])
+}
+
+let drainUnderWay = DrainReport(deadline: "2026-01-31T10:02:17.500Z", remaining: 3, initial: 40)
+
+/// A front door that answers from a list. The last answer of a path is given again and again.
+final class ScriptedChannel: Channel {
+  private var answers: [String: [Result<[UInt8], Failure>]] = [:]
+  private(set) var asked: [String] = []
+  private(set) var bodies: [String] = []
+  var events: [String] = []
+
+  func answer(_ path: String, _ content: some Encodable) throws {
+    answers[path, default: []].append(.success(try AdminJSON.line(content)))
+  }
+
+  func fail(_ path: String, _ failure: Failure) { answers[path, default: []].append(.failure(failure)) }
+
+  func call(_ method: String, _ path: String, _ body: [UInt8]) throws(Failure) -> [UInt8] {
+    asked.append("\(method) \(path)")
+    bodies.append(String(decoding: body, as: UTF8.self))
+    guard let next = answers[path]?.first else { throw .unreachable("nothing is scripted for \(path)") }
+    if (answers[path]?.count ?? 0) > 1 { answers[path]?.removeFirst() }
+    return try next.get()
+  }
+
+  func stream(_ path: String, _ take: (String) throws(Failure) -> Bool) throws(Failure) {
+    for event in events where try !take(event) { return }
+  }
+}
+
+/// What a verb wrote while it waited, and a clock that only its waiting moves.
+final class Stage {
+  let channel = ScriptedChannel()
+  private(set) var progress = ""
+  private(set) var time = now
+
+  func context(_ arguments: String..., style: Progress.Style = .lines) throws -> Context {
+    Context(
+      arguments: try Command.program.parse(arguments), channel: channel, paint: plain,
+      clock: Clock(now: { self.time }, sleep: { self.time += Double($0) / 1000 }),
+      progress: Progress(style: style, paint: plain, write: { self.progress += $0 }))
+  }
+}

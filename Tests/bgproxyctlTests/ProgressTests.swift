@@ -1,0 +1,43 @@
+import Admin
+import Switching
+import Testing
+
+@testable import bgproxyctl
+
+@Suite struct ProgressTests {
+  @Test func theBarIsDrawnInPlaceAndTakenAway() throws {
+    let stage = Stage()
+    var display = ProgressDisplay(try stage.context("status", style: .bar))
+    display.show(drainUnderWay, of: .blue)
+    display.show(drainUnderWay, of: .blue)
+    display.clear()
+    display.clear()
+    let bar = "draining blue ━━━━━━━━━━━━━━━━━━━━━━── 3 of 40 sessions left, 13s until the deadline"
+    let line = "\(bar)\u{1B}[?7h\n"
+    let up = "\u{1B}[A\r\u{1B}[2K"
+    #expect(stage.progress == "\u{1B}[?7l\(line)\u{1B}[?7l\(up)\(line)\(up)")
+  }
+
+  @Test func quietMeansNoProgress() throws {
+    let stage = Stage()
+    var display = ProgressDisplay(try stage.context("status", style: .none))
+    display.show(drainUnderWay, of: .blue)
+    display.clear()
+    #expect(stage.progress.isEmpty)
+  }
+
+  @Test(arguments: [
+    (0, 40, "━━━━━━━━━━━━━━━━━━━━━━━━"), (40, 40, "────────────────────────"), (1, 1000, "━━━━━━━━━━━━━━━━━━━━━━━─"),
+    (41, 40, "────────────────────────"), (0, 0, "━━━━━━━━━━━━━━━━━━━━━━━━"), (-1, 40, "━━━━━━━━━━━━━━━━━━━━━━━━"),
+  ])
+  func theBarIsFullOnlyWhenNothingIsLeft(_ remaining: Int, _ initial: Int, _ gauge: String) {
+    let drain = DrainReport(deadline: "", remaining: remaining, initial: initial)
+    let text = DrainText(drain: drain, color: .green, now: now).bar(plain)
+    #expect(text == "draining green \(gauge) \(remaining) of \(Units.sessions(initial)) left")
+  }
+
+  @Test func theTimeLeftIsNeverNegative() {
+    let line = DrainText(drain: drainUnderWay, color: .blue, now: now + 60).line(plain)
+    #expect(line == "draining blue: 3 of 40 sessions left, at the deadline")
+  }
+}
