@@ -40,8 +40,8 @@ extension FrontDoor {
       }
     }
     return ListenerReport(
-      name: listener.settings.name, bind: "\(listener.production.socket.address)", protocol: "tcp",
-      preview: listener.preview.map { "\($0.socket.address)" }, targets: targets)
+      name: listener.settings.name, bind: "\(listener.address)", protocol: "tcp",
+      preview: listener.previewAddress.map { "\($0)" }, targets: targets)
   }
 
   func sessionsReport(color: Color?) async -> SessionsReport {

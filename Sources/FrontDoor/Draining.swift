@@ -161,9 +161,12 @@ extension FrontDoor {
     machine.stop()
     tellSupervisor("STOPPING=1")
     publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
-    for listener in listeners { await closeDoors(of: listener) }
     // A switch or reload that has begun is completed first.
     await takeTurn()
+    for index in listeners.indices {
+      await closeDoors(of: listeners[index])
+      listeners[index].letGo()
+    }
     turn.give()
     let initial = await workers.report().allSessions
     await withCheckedContinuation { continuation in

@@ -152,9 +152,9 @@ public actor FrontDoor {
   private func sayReady() {
     var fields: [(key: String, value: LogValue)] = []
     for listener in listeners {
-      fields.append((key: listener.settings.name, value: .string("\(listener.production.socket.address)")))
-      if let preview = listener.preview {
-        fields.append((key: "preview.\(listener.settings.name)", value: .string("\(preview.socket.address)")))
+      fields.append((key: listener.settings.name, value: .string("\(listener.address)")))
+      if let address = listener.previewAddress {
+        fields.append((key: "preview.\(listener.settings.name)", value: .string("\(address)")))
       }
     }
     fields.append((key: "active", value: .string(machine.state.active.rawValue)))

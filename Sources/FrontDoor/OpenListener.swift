@@ -6,31 +6,45 @@ import Relay
 struct OpenListener {
   let id: ListenerID
   let settings: ListenerSettings
-  let production: Door
-  let preview: Door?
+  /// With the port that the kernel chose.
+  let address: SocketAddress
+  let previewAddress: SocketAddress?
+  /// One for production, and one for the preview where there is any; none once the listener was let go.
+  private(set) var doors: [Door]
 
-  /// Opens what is not open yet.
-  /// - Parameter reusing: sockets that are open at an address already; they are taken over instead of being bound
-  ///   again, so that no connection in their backlog is lost.
+  /// Opens what is not open yet. Where it throws, files that were made for AF_UNIX sockets are gone again.
+  /// - Parameter open: sockets that are open at an address already; they are taken over instead of being bound again,
+  ///   so that no connection in their backlog is lost.
   init(
     id: ListenerID, _ settings: ListenerSettings, resolved: [Address: [SocketAddress]],
     reusing open: [Address: BoundSocket]
   ) throws(StartFailure) {
-    func door(_ address: Address, isPreview: Bool) throws(StartFailure) -> Door {
-      let socket: BoundSocket
-      if let reused = open[address] { socket = reused } else { socket = try Listening.bind(address, resolved: resolved) }
-      return Door(listener: id, isPreview: isPreview, socket: socket)
-    }
     self.id = id
     self.settings = settings
-    production = try door(settings.bind, isPreview: false)
-    if let address = settings.preview { preview = try door(address, isPreview: true) } else { preview = nil }
+    let production = try open[settings.bind] ?? Listening.bind(settings.bind, resolved: resolved)
+    address = production.address
+    doors = [Door(listener: id, isPreview: false, socket: production)]
+    guard let wanted = settings.preview else {
+      previewAddress = nil
+      return
+    }
+    do {
+      let preview = try open[wanted] ?? Listening.bind(wanted, resolved: resolved)
+      previewAddress = preview.address
+      doors.append(Door(listener: id, isPreview: true, socket: preview))
+    } catch {
+      if open[settings.bind] == nil { Listening.removeFile(of: production) }
+      throw error
+    }
   }
-
-  var doors: [Door] { [production] + [preview].compactMap(\.self) }
 
   /// The open sockets by the address they were asked for.
   var sockets: [(Address, BoundSocket)] {
-    [(settings.bind, production.socket)] + [settings.preview].compactMap(\.self).map { ($0, preview!.socket) }
+    doors.compactMap { door in
+      (door.isPreview ? settings.preview : settings.bind).map { ($0, door.socket) }
+    }
   }
+
+  /// Gives the doors up. Their sockets are closed with the last reference.
+  mutating func letGo() { doors = [] }
 }

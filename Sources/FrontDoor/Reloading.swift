@@ -49,9 +49,20 @@ extension FrontDoor {
     for listener in new.listeners {
       if ids[listener.name] == nil { number += 1 }
       let id = ids[listener.name] ?? ListenerID(number: number)
-      opened.append(try OpenListener(id: id, listener, resolved: resolved, reusing: open))
+      do {
+        opened.append(try OpenListener(id: id, listener, resolved: resolved, reusing: open))
+      } catch {
+        discard(opened, keeping: open)
+        throw error
+      }
     }
-    let routes = try targetBook.routes(for: opened.map { ($0.id, $0.settings) }, resolved: resolved)
+    let routes: Routes
+    do {
+      routes = try targetBook.routes(for: opened.map { ($0.id, $0.settings) }, resolved: resolved)
+    } catch {
+      discard(opened, keeping: open)
+      throw error
+    }
 
     // Nothing fails from here on.
     settings = keepingWhatNeedsRestart(of: settings, in: new)
@@ -90,6 +101,11 @@ extension FrontDoor {
     settings.admin = old.admin
     settings.active = old.active
     return settings
+  }
+
+  /// Takes back what was opened for a reload that has failed.
+  private func discard(_ opened: [OpenListener], keeping open: [Address: BoundSocket]) {
+    for (address, socket) in opened.flatMap(\.sockets) where open[address] == nil { Listening.removeFile(of: socket) }
   }
 
   func closeDoors(of listener: OpenListener) async {

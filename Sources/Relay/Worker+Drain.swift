@@ -64,13 +64,14 @@ extension Worker {
   }
 
   /// Closes quiet sessions until no more are left than a straight line from all, at the start of the spread, to none,
-  /// at the deadline, allows. Sessions that end by themselves count, so the pace is even whatever happens.
+  /// just before the deadline, allows. Sessions that end by themselves count, so the pace is even whatever happens.
   private mutating func closeQuiet(_ order: DrainOrder) {
     let remaining = drainingSessions
     let initial = spreadInitial ?? remaining
     spreadInitial = initial
-    let length = max(1, order.deadline.milliseconds(since: order.spreadStart))
-    let left = order.deadline.milliseconds(since: loop.now)
+    // The line ends two steps early: the last quiet sessions are to end with FIN, not at the deadline with RST.
+    let length = max(1, order.deadline.milliseconds(since: order.spreadStart) - 2 * Self.spreadStep)
+    let left = max(0, order.deadline.milliseconds(since: loop.now) - 2 * Self.spreadStep)
     let allowed = Int((Int64(initial) * left + length - 1) / length)
     var excess = remaining - allowed
     var looks = min(Self.scanBudget, sessions.highWater)

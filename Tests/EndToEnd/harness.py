@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import json
@@ -18,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -890,6 +892,16 @@ def tcp_sockets(local_port: int | None = None, remote_port: int | None = None, s
                 count += ((local_port in (None, local)) and (remote_port in (None, remote))
                           and (state in (None, _STATES.get(fields[3]))))
     return count
+
+
+def tcp_info_state(sock: socket.socket) -> int:
+    """The state of this socket as the kernel numbers them: 1 established, 7 closed, 8 close-wait."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that the peer's system has not acknowledged yet (SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def port_of(address: str) -> int:
