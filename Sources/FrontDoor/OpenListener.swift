@@ -19,17 +19,21 @@ struct OpenListener {
     id: ListenerID, _ settings: ListenerSettings, resolved: [Address: [SocketAddress]],
     reusing open: [Address: BoundSocket]
   ) throws(StartFailure) {
+    func socket(_ wanted: Address) throws(StartFailure) -> BoundSocket {
+      if let reused = open[wanted] { return reused }
+      return try Listening.bind(wanted, resolved: resolved)
+    }
     self.id = id
     self.settings = settings
-    let production = try open[settings.bind] ?? Listening.bind(settings.bind, resolved: resolved)
+    let production = try socket(settings.bind)
     address = production.address
     doors = [Door(listener: id, isPreview: false, socket: production)]
     guard let wanted = settings.preview else {
       previewAddress = nil
       return
     }
-    do {
-      let preview = try open[wanted] ?? Listening.bind(wanted, resolved: resolved)
+    do throws(StartFailure) {
+      let preview = try socket(wanted)
       previewAddress = preview.address
       doors.append(Door(listener: id, isPreview: true, socket: preview))
     } catch {

@@ -49,7 +49,7 @@ extension FrontDoor {
     for listener in new.listeners {
       if ids[listener.name] == nil { number += 1 }
       let id = ids[listener.name] ?? ListenerID(number: number)
-      do {
+      do throws(StartFailure) {
         opened.append(try OpenListener(id: id, listener, resolved: resolved, reusing: open))
       } catch {
         discard(opened, keeping: open)
@@ -57,7 +57,7 @@ extension FrontDoor {
       }
     }
     let routes: Routes
-    do {
+    do throws(StartFailure) {
       routes = try targetBook.routes(for: opened.map { ($0.id, $0.settings) }, resolved: resolved)
     } catch {
       discard(opened, keeping: open)

@@ -894,11 +894,6 @@ def tcp_sockets(local_port: int | None = None, remote_port: int | None = None, s
     return count
 
 
-def tcp_info_state(sock: socket.socket) -> int:
-    """The state of this socket as the kernel numbers them: 1 established, 7 closed, 8 close-wait."""
-    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-
-
 def unsent(sock: socket.socket) -> int:
     """Bytes that the peer's system has not acknowledged yet (SIOCOUTQ)."""
     return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
