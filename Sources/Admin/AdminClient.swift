@@ -95,7 +95,8 @@ public struct AdminClient: ~Copyable {
 
   private func connect(until deadline: Instant) throws(AdminClientError) -> AdminExchange {
     do throws(Errno) {
-      let socket = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: timeoutMilliseconds)
+      let left = max(1, deadline.milliseconds(since: .now()))
+      let socket = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: left)
       return AdminExchange(socket, path: path, deadline: deadline)
     } catch {
       // AF_UNIX: the front door's queue stayed full for the whole time.

@@ -10,7 +10,7 @@ public struct ParsedArguments: Sendable, Equatable {
   public func has(_ option: Option) -> Bool { given[option.name] != nil }
   public func values(of option: Option) -> [String] { given[option.name] ?? [] }
   public func value(of option: Option) -> String? { given[option.name]?.last }
-  public func milliseconds(of option: Option) -> Int64? { value(of: option).flatMap(milliseconds(ofDuration:)) }
+  public func milliseconds(of option: Option) -> Int64? { value(of: option).flatMap(parseDuration) }
   public func number(of option: Option) -> Int? { value(of: option).flatMap { Int($0) } }
 }
 
@@ -164,7 +164,7 @@ extension Value {
       if later.contains(text) { return "\(text) is not built yet" }
       let meant = suggestion(for: text, among: names).map { "; did you mean \($0)?" } ?? ""
       return "'\(text)' is not one of: \(names.joined(separator: ", "))\(meant)"
-    case .duration: return milliseconds(ofDuration: text) == nil ? "'\(text)' is not \(expectation)" : nil
+    case .duration: return parseDuration(text) == nil ? "'\(text)' is not \(expectation)" : nil
     case .number(let range):
       return Int(text).map(range.contains) == true ? nil : "'\(text)' is not \(expectation)"
     }

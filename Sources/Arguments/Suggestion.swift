@@ -1,5 +1,5 @@
 /// The candidate that was probably meant by a word that is none of them; nil where none is near.
-func suggestion(for word: String, among candidates: [String]) -> String? {
+public func suggestion(for word: String, among candidates: [String]) -> String? {
   let near =
     candidates
     .map { (name: $0, distance: editDistance(word, $0)) }

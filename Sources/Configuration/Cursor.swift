@@ -1,3 +1,4 @@
+import Arguments
 import Switching
 
 /// A text from outside with where it came from.
@@ -45,7 +46,7 @@ struct Cursor {
       let keyOrigin = Origin(file: origin.file ?? "", place: member.place, keyPath: keyPath)
       if planned.contains(member.key) { throw keyOrigin.error("\(member.key) is not built yet") }
       guard let key = Key(stringValue: member.key) else {
-        let hint = closest(to: member.key, among: allowed + planned).map { "; did you mean \($0)?" } ?? ""
+        let hint = suggestion(for: member.key, among: allowed + planned).map { "; did you mean \($0)?" } ?? ""
         throw keyOrigin.error(
           expected: "one of the keys \(allowed.joined(separator: ", "))", found: quoted(member.key) + hint)
       }
@@ -113,28 +114,4 @@ struct Members<Key: CodingKey> {
     Origin(file: origin.file ?? "", place: origin.place, keyPath: joinedPath(origin.keyPath, key.stringValue))
       .error(expected: expected, found: "no such key")
   }
-}
-
-/// The word that was probably meant: at most a third of its letters differ, upper and lower case aside.
-func closest(to word: String, among words: [String]) -> String? {
-  let longestWord = 32
-  guard word.utf8.count <= longestWord else { return nil }
-  let distances = words.map { (word: $0, distance: editDistance(Array($0.lowercased()), Array(word.lowercased()))) }
-  guard let best = distances.min(by: { $0.distance < $1.distance }) else { return nil }
-  return best.distance <= max(1, best.word.count / 3) ? best.word : nil
-}
-
-/// Levenshtein: how many letters to insert, delete or replace.
-private func editDistance(_ a: [Character], _ b: [Character]) -> Int {
-  var row = Array(0...b.count)
-  for i in a.indices {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for j in b.indices {
-      let replaced = diagonal + (a[i] == b[j] ? 0 : 1)
-      diagonal = row[j + 1]
-      row[j + 1] = min(replaced, row[j] + 1, diagonal + 1)
-    }
-  }
-  return row[b.count]
 }

@@ -1,3 +1,4 @@
+public import Arguments
 public import Switching
 
 /// The effective configuration of a front door: every default filled in, every value validated.

@@ -1,3 +1,4 @@
+import Arguments
 import Admin
 import Configuration
 import LinuxIO

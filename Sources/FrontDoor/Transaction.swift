@@ -42,7 +42,8 @@ extension FrontDoor {
         timing.storedAt = .now()
         timing.stored = WallTime.now()
         word.store(next.assignment)
-        timing.flip = Instant.now().microseconds(since: timing.storedAt)
+        // Rounded up: a store takes nanoseconds.
+        timing.flip = Instant.now().microseconds(since: timing.storedAt) + 1
         step = machine.advance(.stored)
       case .barrier:
         report = await workers.confirm(machine.state.assignment)

@@ -59,8 +59,10 @@ final class TestServer: @unchecked Sendable {
     onLoop { [self] in
       server = try? HTTPServer(
         reactor: reactor, listener: Descriptor(owning: number), limits: limits, admit: admit
-      ) { [unowned self] request, id in handler(Stage(server: self, request: request, id: id)) }
-      server.onNotice = { [unowned self] notice in notices.withLock { $0.append(notice) } }
+      ) { [weak self] request, id in
+        if let self { handler(Stage(server: self, request: request, id: id)) }
+      }
+      server.onNotice = { [weak self] notice in self?.notices.withLock { $0.append(notice) } }
     }
   }
 
@@ -69,7 +71,8 @@ final class TestServer: @unchecked Sendable {
     let box = UncheckedBox(server)
     reactor.post { box.value.close() }
     reactor.stop()
-    thread.join()
+    // The last reference may be one that the reactor's own thread lets go of.
+    if !reactor.isCurrent { thread.join() }
   }
 
   private struct UncheckedBox: @unchecked Sendable {

@@ -104,10 +104,10 @@ let sample = Program(
   @Test(arguments: [
     ("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0), ("8760h", 31_536_000_000),
   ])
-  func durations(_ text: String, _ expected: Int64) { #expect(milliseconds(ofDuration: text) == expected) }
+  func durations(_ text: String, _ expected: Int64) { #expect(parseDuration(text) == expected) }
 
   @Test(arguments: ["", "s", "30", "-1s", "1.5s", "1m30s", " 1s", "1 s", "٣s", "9223372036854775807h", "8761h", "1S"])
-  func whatIsNoDuration(_ text: String) { #expect(milliseconds(ofDuration: text) == nil) }
+  func whatIsNoDuration(_ text: String) { #expect(parseDuration(text) == nil) }
 
   @Test(arguments: [
     ("stat", "status"), ("statsu", "status"), ("swich", "switch"), ("sw", "switch"), ("s", nil), ("", nil), ("--", nil),
