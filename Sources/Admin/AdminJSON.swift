@@ -9,7 +9,7 @@ public enum AdminJSON {
   /// One line with its LF. Throws where a number is no JSON number (infinity, say).
   public static func line(_ value: some Encodable) throws -> [UInt8] {
     let encoder = JSONEncoder()
-    encoder.outputFormatting = [.withoutEscapingSlashes]
+    encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
     return Array(try encoder.encode(value)) + [0x0A]
   }
 

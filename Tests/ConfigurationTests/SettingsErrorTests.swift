@@ -42,7 +42,7 @@ import Testing
       "expected one of the keys listeners, active, stateFile, workers, admin, drain, timeouts, limits, found \"a b\""),
     Refused(
       "drain: {\n time: '1s'}}", 3, 2, "drain.time",
-      "expected one of the keys timeout, spread, found \"time\""),
+      "expected one of the keys timeout, spread, found \"time\"; did you mean timeout?"),
     Refused(
       "drain: {\n timout: '1s'}}", 3, 2, "drain.timout",
       "expected one of the keys timeout, spread, found \"timout\"; did you mean timeout?"),

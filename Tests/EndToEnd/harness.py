@@ -597,14 +597,14 @@ class FrontDoor:
 
     def launch(self) -> None:
         """Starts the program without waiting for it."""
-        limits = None
-        if self.descriptors is not None:
-            count = self.descriptors
-            limits = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))  # noqa: E731
+        # As a login or a service manager gives it: a small soft limit, which the program raises by itself.
+        hard = self.descriptors or _hard
+        limits = (min(1024, hard), hard)
         environment = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
         self.process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            preexec_fn=limits, env=environment | (self.environment or {}))
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),
+            env=environment | (self.environment or {}))
         self.lines = []
         self._is_ended = False
         self._reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
