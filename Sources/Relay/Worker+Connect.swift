@@ -88,8 +88,10 @@ extension Worker {
   private mutating func established(_ token: Token) {
     sessions[token].phase = .relaying
     sessions[token].lastActivity = loop.now
-    // The connect timer stays armed: when it fires it finds the idle deadline. That is cheaper than moving it now.
-    if sessions[token].timer == .none { schedule(token, at: idleDeadline(token)) }
+    // The connect timer usually stays armed: when it fires it finds the idle deadline. That is cheaper than moving it.
+    if sessions[token].timer == .none || idleDeadline(token) < sessions[token].timerDeadline {
+      schedule(token, at: idleDeadline(token))
+    }
   }
 
   // MARK: Choosing
