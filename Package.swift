@@ -2,7 +2,11 @@
 import PackageDescription
 
 /// Each target is one room of the house (docs/architecture.md); it imports only rooms below it.
-let settings: [SwiftSetting] = [.swiftLanguageMode(.v6), .strictMemorySafety()]
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .strictMemorySafety(),
+  // An async function runs where its caller runs; nothing hops to threads of the runtime.
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)

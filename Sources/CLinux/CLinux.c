@@ -331,11 +331,12 @@ uint64_t linux_realtime_nanoseconds(void) {
 }
 
 void linux_format_time(int64_t microseconds, char *into) {
-  time_t seconds = microseconds / 1000000;
+  int64_t rest = microseconds % 1000000;
+  time_t seconds = microseconds / 1000000 - (rest < 0);
   struct tm parts;
   gmtime_r(&seconds, &parts);
   size_t length = strftime(into, 30, "%Y-%m-%dT%H:%M:%S", &parts);
-  snprintf(into + length, 8, ".%03dZ", (int)(microseconds / 1000 % 1000));
+  snprintf(into + length, 8, ".%03dZ", (int)((rest < 0 ? rest + 1000000 : rest) / 1000));
 }
 
 int64_t linux_raise_descriptor_limit(void) {

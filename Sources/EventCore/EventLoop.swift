@@ -44,7 +44,7 @@ public struct EventLoop: ~Copyable {
       // Rounded up: waking before the deadline would only mean waiting again.
       let time = clock()
       let left = deadline.nanoseconds > time.nanoseconds ? deadline.nanoseconds - time.nanoseconds : 0
-      milliseconds = Int32(clamping: (left + 999_999) / 1_000_000)
+      milliseconds = Int32(clamping: left / 1_000_000 + (left % 1_000_000 == 0 ? 0 : 1))
     }
     let count = try epoll.wait(milliseconds: milliseconds)
     now = clock()

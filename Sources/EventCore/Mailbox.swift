@@ -1,9 +1,8 @@
 import LinuxIO
-import Synchronization
 
 /// Messages from any thread to the one thread that runs an event loop, in the order they were posted.
 public final class Mailbox<Message: Sendable>: Sendable {
-  private let messages = Mutex<[Message]>([])
+  private let messages = Protected<[Message]>([])
   private let wakeUp: WakeUp
 
   public init() throws(Errno) { wakeUp = try WakeUp() }

@@ -2,7 +2,6 @@ import EventCore
 import Glibc
 import LinuxIO
 import Relay
-import Synchronization
 
 /// What has to be done to the process before its first thread starts.
 public struct ProcessSetUp: ~Copyable {
@@ -53,7 +52,7 @@ final class SignalWatch: ReactorHandler, @unchecked Sendable {
 /// Carries the workers' news to the control thread.
 final class NewsRelay: Sendable {
   private let reactor: Reactor
-  private let receiver = Mutex<FrontDoor?>(nil)
+  private let receiver = Protected<FrontDoor?>(nil)
 
   init(_ reactor: Reactor) { self.reactor = reactor }
 

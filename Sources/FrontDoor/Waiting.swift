@@ -1,11 +1,10 @@
-import EventCore
-import Synchronization
+import LinuxIO
 
 /// A continuation that the first of several resumes.
 final class OneShot<Value: Sendable>: Sendable {
-  private let continuation: Mutex<CheckedContinuation<Value, Never>?>
+  private let continuation: Protected<CheckedContinuation<Value, Never>?>
 
-  init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Mutex(continuation) }
+  init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Protected(continuation) }
 
   func resume(_ value: Value) {
     let taken = continuation.withLock { continuation in

@@ -22,6 +22,9 @@ public enum DurableFile {
   /// temporary file beside it, fsync, rename(2), fsync of the folder. When it returns, the new content is on disk.
   public static func replace(_ path: String, with bytes: [UInt8]) throws(Errno) {
     let temporary = path + ".new"
+    // Before anything is changed: where descriptors have run out, say, a caller must not be told of a failure and the
+    // new content be there all the same.
+    let folder = Descriptor(owning: try checked(unsafe linux_open(parentFolder(of: path), O_RDONLY | O_DIRECTORY, 0)))
     do {
       let file = Descriptor(owning: try checked(unsafe linux_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o600)))
       try Process.write(bytes, to: file.number)
@@ -31,7 +34,7 @@ public enum DurableFile {
       _ = unsafe linux_unlink(temporary)
       throw error
     }
-    try syncFolder(of: path)
+    try checked(linux_sync(folder.number))
   }
 
   /// Adds bytes at the end, on disk when it returns.
@@ -39,11 +42,6 @@ public enum DurableFile {
     let file = Descriptor(owning: try checked(unsafe linux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)))
     try Process.write(bytes, to: file.number)
     try checked(linux_sync(file.number))
-  }
-
-  private static func syncFolder(of path: String) throws(Errno) {
-    let folder = Descriptor(owning: try checked(unsafe linux_open(parentFolder(of: path), O_RDONLY | O_DIRECTORY, 0)))
-    try checked(linux_sync(folder.number))
   }
 }
 

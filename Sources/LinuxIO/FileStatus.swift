@@ -32,7 +32,7 @@ public enum FileSystem {
     let parent = parentFolder(of: path)
     if parent != path { try makeFolders(parent, mode: mode) }
     let result = unsafe linux_make_folder(path, mode)
-    if result != -EEXIST { try checked(result) }
+    if result != -EEXIST || (try? FileStatus(path: path))?.isFolder != true { try checked(result) }
   }
 
   public static func unlink(_ path: String) throws(Errno) { try checked(unsafe linux_unlink(path)) }

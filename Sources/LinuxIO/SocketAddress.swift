@@ -7,8 +7,10 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
 
   init(raw: linux_address) { self.raw = raw }
 
-  /// An AF_UNIX address. Throws `ENAMETOOLONG` where the path is empty or over 107 bytes (unix(7)).
+  /// An AF_UNIX address. Throws `ENAMETOOLONG` where the path is empty or over 107 bytes (unix(7)), `EINVAL` where it
+  /// holds a null byte, at which the kernel would cut it.
   public init(path: String) throws(Errno) {
+    if path.utf8.contains(0) { throw Errno(rawValue: EINVAL) }
     var raw = linux_address()
     try checked(unsafe linux_address_local(&raw, path))
     self.raw = raw
@@ -45,6 +47,7 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
   /// The addresses of a host name or a numeric address, in the order getaddrinfo(3) prefers. May wait for a name
   /// server, so it is never called on a thread that serves. Throws a text for people.
   public static func resolve(host: String, port: UInt16) throws(ResolutionFailure) -> [SocketAddress] {
+    if host.utf8.contains(0) { throw ResolutionFailure(host: host, reason: "a name cannot hold a null byte") }
     let capacity = 16
     var systemError: Int32 = 0
     var found = [linux_address](repeating: linux_address(), count: capacity)

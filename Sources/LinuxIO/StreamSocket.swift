@@ -118,7 +118,7 @@ extension Descriptor {
   /// with EAGAIN.
   public static func connectWaiting(path: String, timeoutMilliseconds: Int64) throws(Errno) -> Descriptor {
     var address = try SocketAddress(path: path).raw
-    let number = try checked(Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0) )
+    let number = try checked(Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
     let socket = Descriptor(owning: number)
     try checked(linux_set_timeout(number, SO_RCVTIMEO, timeoutMilliseconds))
     try checked(linux_set_timeout(number, SO_SNDTIMEO, timeoutMilliseconds))

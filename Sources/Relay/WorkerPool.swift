@@ -106,7 +106,7 @@ public final class WorkerPool: Sendable {
 
 /// Puts the answers of several threads together and tells the last one's arrival.
 private final class Gathering<Answer: Sendable>: Sendable {
-  private let state: Mutex<(missing: Int, sum: Answer?)>
+  private let state: Protected<(missing: Int, sum: Answer?)>
   private let combine: @Sendable (Answer, Answer) -> Answer
   private let complete: @Sendable (Answer) -> Void
 
@@ -114,7 +114,7 @@ private final class Gathering<Answer: Sendable>: Sendable {
     count: Int, _ combine: @escaping @Sendable (Answer, Answer) -> Answer,
     complete: @escaping @Sendable (Answer) -> Void
   ) {
-    state = Mutex((missing: count, sum: nil))
+    state = Protected((missing: count, sum: nil))
     self.combine = combine
     self.complete = complete
   }

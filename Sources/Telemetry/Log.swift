@@ -1,5 +1,4 @@
 import LinuxIO
-import Synchronization
 
 public enum LogLevel: Int, Sendable, Comparable, CaseIterable {
   case error, warning, info, debug
@@ -38,7 +37,7 @@ public final class Log: Sendable {
 
   private let level: LogLevel
   private let format: LogFormat
-  private let queue = Mutex(Queue())
+  private let queue = Protected(Queue())
   private let wakeUp: WakeUp
 
   /// - Parameter descriptor: where lines go; it stays the caller's and must stay open.

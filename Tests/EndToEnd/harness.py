@@ -183,6 +183,15 @@ def end_of(sock: socket.socket) -> str:
         return "reset"
 
 
+def fate(address: str) -> str:
+    """How a new session that sends nothing ends: `fin`, `reset`, or `data` where it is spoken to."""
+    try:
+        with connect(address) as sock:
+            return end_of(sock)
+    except ConnectionResetError:
+        return "reset"  # so soon that connecting itself tells
+
+
 def color_of(address: str, timeout: float = PATIENCE) -> str:
     """The tag that a new session at this address is greeted with."""
     with connect(address, timeout) as sock:
@@ -801,6 +810,7 @@ class FrontDoor:
     # What it uses
 
     def descriptors_open(self) -> int:
+        self.status()  # what is opened at the first call is open then
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def memory(self) -> int:

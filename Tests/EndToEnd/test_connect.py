@@ -10,7 +10,7 @@ import threading
 import time
 
 import harness
-from harness import BlackHole, Case, Task, connect, end_of, free_port, read_line, reset, wait_until
+from harness import BlackHole, Case, Task, connect, end_of, fate, free_port, read_line, reset, wait_until
 
 
 class Connect(Case):
@@ -22,8 +22,7 @@ class Connect(Case):
         door = self.front_door([f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"], green.address)
         for number in range(1, 21):
             began = time.monotonic()
-            with connect(door.address()) as client:
-                self.assertEqual(end_of(client), "reset")
+            self.assertEqual(fate(door.address()), "reset")
             self.assertLess(time.monotonic() - began, 2, "at once, not at a timeout")
             wait_until(lambda: self.failures(door) >= number, "it is counted")
         door.wait_sessions(0)
@@ -67,15 +66,13 @@ class Connect(Case):
     def test_17_accepted_then_closed_at_once(self) -> None:
         door = self.door_to(lambda sock: None)
         for _ in range(50):
-            with connect(door.address()) as client:
-                self.assertEqual(end_of(client), "fin")
+            self.assertEqual(fate(door.address()), "fin")
         door.wait_sessions(0)
 
     def test_17_accepted_then_reset_at_once(self) -> None:
         door = self.door_to(reset)
         for _ in range(50):
-            with connect(door.address()) as client:
-                self.assertEqual(end_of(client), "reset")
+            self.assertEqual(fate(door.address()), "reset")
         door.wait_sessions(0)
 
     def test_18_backlog_full_for_a_while_the_client_is_served_when_there_is_room(self) -> None:

@@ -7,7 +7,7 @@ import socket
 import time
 
 import harness
-from harness import Case, Herd, connect, end_of, read_line, wait_until
+from harness import Case, Herd, Task, connect, end_of, read_line, wait_until
 
 
 class Limits(Case):
@@ -56,19 +56,20 @@ class Limits(Case):
     def test_22_out_of_descriptors_no_spin_no_crash_recovery(self) -> None:
         blue, green = self.color_peers()
         door = self.front_door(blue.address, green.address)
-        sessions = [self.open_session(door.address(), "blue") for _ in range(20)]
+        address = door.address()
+        sessions = [self.open_session(address, "blue") for _ in range(20)]
         limits = resource.prlimit(door.pid, resource.RLIMIT_NOFILE)
         # No number above what is in use is left.
         resource.prlimit(door.pid, resource.RLIMIT_NOFILE, (door.descriptors_open() // 2, limits[1]))
-        waiting = []
-        for _ in range(10):
-            waiting.append(self.enter(connect(door.address(), timeout=30)))
+        asking = Task(door.status)
+        waiting = [self.enter(connect(address, timeout=30)) for _ in range(10)]
         began, start = door.cpu_seconds(), time.monotonic()
         time.sleep(2)  # the span over which the processor is measured
         self.assertLess((door.cpu_seconds() - began) / (time.monotonic() - start), 0.3, "it does not spin")
         for session in sessions:
             self.assertTrue(harness.says_back(session), "those inside are not disturbed")
         resource.prlimit(door.pid, resource.RLIMIT_NOFILE, limits)
+        self.assertEqual(asking.result()["active"], "blue", "the operator is heard as soon as it is possible")
         for client in waiting:
             try:
                 self.assertEqual(read_line(client), b"blue\n")
@@ -76,19 +77,20 @@ class Limits(Case):
                 pass  # accepted while there was no descriptor for its target
         self.assertEqual(harness.color_of(door.address()), "blue")
         self.assertEqual(door.switch("green")["active"], "green")
-        self.assertLess(len([line for line in door.lines if " error " in line or " warning " in line]), 20,
-                        "the log tells of it, but not once an event")
+        told = [line for line in door.lines if " error " in line or " warning " in line]
+        self.assertTrue(told, "the log tells of it")
+        self.assertLess(len(told), 15, "once a second about a thing, not once an event")
 
     def test_22_with_few_descriptors_the_operator_is_heard_and_all_are_served_in_turn(self) -> None:
         """The session limit follows from the descriptor limit, with a few kept for the operator."""
         blue, green = self.color_peers()
-        door = self.front_door(blue.address, green.address, descriptors=128)
-        clients = [self.enter(connect(door.address(), timeout=30)) for _ in range(150)]
+        door = self.front_door(blue.address, green.address, descriptors=400)
+        clients = [self.enter(connect(door.address(), timeout=30)) for _ in range(300)]
         wait_until(lambda: door.sessions() >= 20, "as many as there are descriptors for")
         wait_until(lambda: (before := door.sessions()) and (time.sleep(0.3) or before == door.sessions()),
                    "no more come in")
         inside = door.sessions()
-        self.assertLess(inside, 64)
+        self.assertLess(inside, 200)
         status = door.ctl("status")
         self.assertEqual(status.returncode, 0, status.stderr)
         self.assertEqual(door.switch("green")["active"], "green")

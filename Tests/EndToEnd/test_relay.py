@@ -247,7 +247,6 @@ class Relay(Case):
         ends: list[str] = []
 
         def serve(sock: socket.socket) -> None:
-            read_exactly(sock, 100_000)
             try:
                 while sock.recv(65536):
                     pass
