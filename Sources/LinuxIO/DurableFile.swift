@@ -39,9 +39,12 @@ public enum DurableFile {
 
   /// Adds bytes at the end, on disk when it returns.
   public static func append(_ path: String, _ bytes: [UInt8]) throws(Errno) {
+    let isNew = (try? FileStatus(path: path)) == nil
+    let folder = Descriptor(owning: try checked(unsafe linux_open(parentFolder(of: path), O_RDONLY | O_DIRECTORY, 0)))
     let file = Descriptor(owning: try checked(unsafe linux_open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)))
     try Process.write(bytes, to: file.number)
     try checked(linux_sync(file.number))
+    if isNew { try checked(linux_sync(folder.number)) }
   }
 }
 

@@ -65,26 +65,18 @@ public final class WorkerPool: Sendable {
 
   /// Returns when no worker watches the door any more and its queue has been accepted empty.
   public func close(_ door: Door) async {
-    await withCheckedContinuation { continuation in
-      let gathering = Gathering<Void>(count: count, { _, _ in () }) { continuation.resume() }
-      post(.close(door, done: { gathering.add(()) }))
-    }
+    let _: [Bool] = await gather(+) { add in .close(door, done: { add([true]) }) }
   }
 
   /// The barrier after a store: returns when every worker has answered at the end of a tick, with the exact sum.
   public func confirm(_ assignment: Assignment) async -> WorkerReport {
-    await gather { .confirm(assignment, reply: $0) }
+    await gather(+) { .confirm(assignment, reply: $0) }
   }
 
   /// Exact counts of all workers.
-  public func report() async -> WorkerReport { await gather { .report(reply: $0) } }
+  public func report() async -> WorkerReport { await gather(+) { .report(reply: $0) } }
 
-  public func sessions() async -> [SessionSnapshot] {
-    await withCheckedContinuation { continuation in
-      let gathering = Gathering<[SessionSnapshot]>(count: count, +) { continuation.resume(returning: $0) }
-      post(.list(reply: gathering.add))
-    }
-  }
+  public func sessions() async -> [SessionSnapshot] { await gather(+) { .list(reply: $0) } }
 
   /// Ends the threads, without a word to the sessions.
   public func stop() {
@@ -96,35 +88,38 @@ public final class WorkerPool: Sendable {
     for gate in shared.gates { gate.mailbox.post(order) }
   }
 
-  private func gather(_ order: (@escaping @Sendable (WorkerReport) -> Void) -> WorkerOrder) async -> WorkerReport {
+  /// Gives every worker an order and puts their answers together.
+  private func gather<Answer: Sendable>(
+    _ combine: @escaping @Sendable (Answer, Answer) -> Answer,
+    _ order: (@escaping @Sendable (Answer) -> Void) -> WorkerOrder
+  ) async -> Answer {
+    let gathering = Gathering(count: count, combine)
     await withCheckedContinuation { continuation in
-      let gathering = Gathering<WorkerReport>(count: count, +) { continuation.resume(returning: $0) }
-      post(order(gathering.add))
+      post(order { gathering.add($0, last: { continuation.resume() }) })
     }
+    return gathering.sum
   }
 }
 
-/// Puts the answers of several threads together and tells the last one's arrival.
+/// Answers of several threads.
 private final class Gathering<Answer: Sendable>: Sendable {
   private let state: Protected<(missing: Int, sum: Answer?)>
   private let combine: @Sendable (Answer, Answer) -> Answer
-  private let complete: @Sendable (Answer) -> Void
 
-  init(
-    count: Int, _ combine: @escaping @Sendable (Answer, Answer) -> Answer,
-    complete: @escaping @Sendable (Answer) -> Void
-  ) {
+  init(count: Int, _ combine: @escaping @Sendable (Answer, Answer) -> Answer) {
     state = Protected((missing: count, sum: nil))
     self.combine = combine
-    self.complete = complete
   }
 
-  @Sendable func add(_ answer: Answer) {
-    let total: Answer? = state.withLock { state in
+  func add(_ answer: Answer, last: () -> Void) {
+    let isLast = state.withLock { state in
       state.sum = state.sum.map { combine($0, answer) } ?? answer
       state.missing -= 1
-      return state.missing == 0 ? state.sum : nil
+      return state.missing == 0
     }
-    if let total { complete(total) }
+    if isLast { last() }
   }
+
+  /// To be asked for after the last answer; there is one at least.
+  var sum: Answer { state.withLock { $0.sum! } }
 }

@@ -17,6 +17,13 @@ public struct Nullable<Value: Codable & Sendable>: Codable, Sendable {
 
 extension Nullable: Equatable where Value: Equatable {}
 
+extension KeyedDecodingContainer {
+  /// A key that is missing counts as `null`, as with other optionals.
+  public func decode<Value>(_ type: Nullable<Value>.Type, forKey key: Key) throws -> Nullable<Value> {
+    try decodeIfPresent(type, forKey: key) ?? Nullable(wrappedValue: nil)
+  }
+}
+
 /// The process and user that asked for something over the admin channel.
 public struct Requester: Codable, Equatable, Sendable {
   public let uid: UInt32
