@@ -34,7 +34,8 @@ let package = Package(
     room("Telemetry", ["LinuxIO"]),
     room("Relay", ["EventCore", "Switching", "Telemetry"]),
     room("Admin", ["EventCore", "HTTPFraming", "Switching"]),
-    room("FrontDoor", ["Arguments", "Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
+    room(
+      "FrontDoor", ["Arguments", "Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
     .executableTarget(name: "bgproxy", dependencies: ["FrontDoor", "Arguments"], swiftSettings: settings),
     .executableTarget(
       name: "bgproxyctl", dependencies: ["Admin", "Arguments", "Switching", "LinuxIO"], swiftSettings: settings),

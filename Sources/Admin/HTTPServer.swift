@@ -177,12 +177,10 @@ public final class HTTPServer: ReactorHandler {
       case .connection(let descriptor): welcome(descriptor)
       case .wouldBlock: return
       case .failed(let error):
-        switch error {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBuffers, .noMemory:
-          pauseAccepting(error)
-          return
-        default: break  // of one connection that is gone already: accept(2), "Error handling"
-        }
+        // Else of one connection that is gone already: accept(2), "Error handling".
+        guard error.isShortage else { continue }
+        pauseAccepting(error)
+        return
       }
     }
   }

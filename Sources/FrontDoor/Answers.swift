@@ -1,5 +1,5 @@
-import Arguments
 import Admin
+import Arguments
 import Configuration
 import LinuxIO
 import Relay
@@ -100,20 +100,20 @@ extension FrontDoor {
     if request.extend != nil && request.now == true {
       return .failure(ErrorReport(code: "bad-request", message: "extend and now exclude each other"))
     }
-    var extension_: Int64?
+    var longer: Int64?
     if let text = request.extend {
       guard let milliseconds = parseDuration(text) else { return .failure(.badDuration("extend", text)) }
-      extension_ = milliseconds
+      longer = milliseconds
     }
-    if extension_ != nil || request.now == true {
-      guard changeDrain(extendBy: extension_) else {
+    if longer != nil || request.now == true {
+      guard changeDrain(extendBy: longer) else {
         return .failure(ErrorReport(code: "nothing-drains", message: "nothing drains at present"))
       }
       log.info(
         "drain",
         [
           "uid": .count(by.uid), "pid": .count(by.pid),
-          "change": .string(extension_ == nil ? "end now" : "extend by \(request.extend ?? "")"),
+          "change": .string(longer == nil ? "end now" : "extend by \(request.extend ?? "")"),
         ])
     }
     return .success(await status())
@@ -133,6 +133,7 @@ extension ErrorReport {
   }
 
   static func badDuration(_ field: String, _ text: String) -> ErrorReport {
-    ErrorReport(code: "bad-request", message: "\(field): expected a duration such as 250ms, 30s, 5m or 1h, found \(text)")
+    ErrorReport(
+      code: "bad-request", message: "\(field): expected a duration such as 250ms, 30s, 5m or 1h, found \(text)")
   }
 }

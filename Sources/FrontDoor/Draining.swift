@@ -33,7 +33,8 @@ extension FrontDoor {
   /// The spread is at most half of the window.
   private func order(for plan: DrainPlan, window: Int64) -> DrainOrder {
     let spread = min(settings.drain.spread, window / 2)
-    let start = Instant(nanoseconds: plan.deadline.nanoseconds - min(plan.deadline.nanoseconds, UInt64(spread) * 1_000_000))
+    let start = Instant(
+      nanoseconds: plan.deadline.nanoseconds - min(plan.deadline.nanoseconds, UInt64(spread) * 1_000_000))
     return DrainOrder(scope: plan.scope, spreadStart: start, deadline: plan.deadline)
   }
 

@@ -13,6 +13,11 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
     return unsafe String(cString: text)
   }
 
+  /// This process or the system is out of descriptors or of memory for sockets: a matter of waiting, not of the peer.
+  public var isShortage: Bool {
+    self == .tooManyOpenFiles || self == .tooManyOpenFilesInSystem || self == .noBuffers || self == .noMemory
+  }
+
   public static let wouldBlock = Errno(rawValue: EAGAIN)
   public static let inProgress = Errno(rawValue: EINPROGRESS)
   public static let connectionReset = Errno(rawValue: ECONNRESET)

@@ -11,7 +11,7 @@
   init() { unsafe free.reserveCapacity(Self.keptBuffers) }
 
   deinit {
-    for unsafe buffer in unsafe free { unsafe buffer.deallocate() }
+    while let buffer = unsafe free.popLast() { unsafe buffer.deallocate() }
   }
 
   mutating func take() -> UnsafeMutableRawPointer {

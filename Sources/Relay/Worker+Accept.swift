@@ -62,15 +62,11 @@ extension Worker {
       return false
     case .failed(let errno):
       shared.budget.giveBack()
-      switch errno {
-      case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBuffers, .noMemory:
-        pauseAccepting(.descriptors)
-        tell(.descriptors(errno))
-        return false
-      default:
-        // The client has left before it was accepted, or its network has an error: accept(2) says to go on.
-        return true
-      }
+      // Else the client has left before it was accepted, or its network has an error: accept(2) says to go on.
+      guard errno.isShortage else { return true }
+      pauseAccepting(.descriptors)
+      tell(.descriptors(errno))
+      return false
     }
   }
 

@@ -31,8 +31,7 @@ extension Worker {
         tell(.ports)
         retryLater(token)
         return
-      case .failed(let errno)
-      where errno == .tooManyOpenFiles || errno == .tooManyOpenFilesInSystem || errno == .noBuffers || errno == .noMemory:
+      case .failed(let errno) where errno.isShortage:
         tell(.descriptors(errno))
         retryLater(token)
         return

@@ -60,7 +60,8 @@ private func receipt(_ generation: UInt64, settled: Bool) -> Receipt {
   /// file is read through a copy.
   private func found(in folder: ScratchFolder, replacingWith color: Color?) throws -> StateStore.Found {
     let copy = try ScratchFolder()
-    for name in ["state.json", "state.json.history"] where FileManager.default.fileExists(atPath: folder.path + "/" + name) {
+    for name in ["state.json", "state.json.history"]
+    where FileManager.default.fileExists(atPath: folder.path + "/" + name) {
       try FileManager.default.copyItem(atPath: folder.path + "/" + name, toPath: copy.path + "/" + name)
     }
     return try StateStore.open(path: copy.state, replacingDamagedWith: color).found
