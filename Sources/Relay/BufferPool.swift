@@ -11,7 +11,7 @@
   init() { unsafe free.reserveCapacity(Self.keptBuffers) }
 
   deinit {
-    while let buffer = unsafe free.popLast() { unsafe buffer.deallocate() }
+    for index in unsafe free.indices { unsafe free[index].deallocate() }
   }
 
   mutating func take() -> UnsafeMutableRawPointer {

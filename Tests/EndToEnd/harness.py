@@ -802,10 +802,10 @@ class FrontDoor:
     def ctl(self, *arguments: str, timeout: float = 60.0, **options: Any) -> subprocess.CompletedProcess[str]:
         return ctl("--socket", self.admin_path, *arguments, timeout=timeout, **options)
 
-    def start_ctl(self, *arguments: str) -> subprocess.Popen[str]:
+    def start_ctl(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [BGPROXYCTL, "--socket", self.admin_path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
+            stderr=stderr, text=True)
 
     # What it uses
 

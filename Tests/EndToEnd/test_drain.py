@@ -33,7 +33,12 @@ class Drain(Case):
         green = self.enter(harness.Backend(harness.tagged("green")))
         door = self.front_door(blue.address, green.address)
         client = self.open_session(door.address(), "blue")
-        reader = Task(harness.read_all, client)
+
+        def read() -> bytes:
+            with client:
+                return harness.read_all(client)
+
+        reader = Task(read)
         began = time.monotonic()
         answer = door.ctl("switch", "green", "--wait", "--drain", "30s")
         took = time.monotonic() - began
@@ -49,14 +54,16 @@ class Drain(Case):
         blue, green = self.colors()
         door = self.front_door(blue.address, green.address)
         client = self.open_session(door.address(), "blue")
-        process = door.start_ctl("switch", "green", "--wait", "--drain", "30s")
+        process = door.start_ctl("switch", "green", "--wait", "--drain", "30s", stderr=subprocess.STDOUT)
         try:
-            lines = [process.stdout.readline() for _ in range(2)]
+            began = time.monotonic()
+            lines = [process.stdout.readline() for _ in range(3)]
             self.assertTrue(all(lines), lines)
             self.assertNotIn("\x1b", "".join(lines))
+            self.assertLess(time.monotonic() - began, 15, "while it drains, not at its end")
             client.close()
             output, errors = process.communicate(timeout=20)
-            self.assertEqual(process.returncode, 0, output + errors)
+            self.assertEqual((process.returncode, errors), (0, None), output)
         finally:
             process.kill()
             process.wait()

@@ -122,10 +122,13 @@ class Switch(Case):
             clients = [self.client(door.address()) for _ in range(5)]
             door.wait_sessions(5)
             door.switch("green")
-            for client in clients:
-                self.assertEqual(end_of(client), "reset")
+            # Each either goes on with green or is told that it has failed: both are in the receipt.
+            ends = [end_of(client) for client in clients]
+            self.assertLessEqual(set(ends), {"data", "reset"})
             receipt = door.settled()
-            self.assertEqual((receipt["open"], receipt["ended"], receipt["connectFailures"]), (5, 5, 5))
+            moved = ends.count("data")
+            self.assertEqual((receipt["open"], receipt["moved"]), (5, moved))
+            self.assertEqual((receipt["ended"], receipt["connectFailures"]), (5 - moved, 5 - moved))
 
     def test_26_in_the_backlog_at_the_flip_is_never_lost(self) -> None:
         """Connected by the kernel, not yet accepted: the front door stands still, and wakes to a switch."""
