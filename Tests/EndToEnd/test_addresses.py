@@ -118,7 +118,8 @@ class Targets(Case):
         one.close()
         self.assertEqual({self.tag_that_stays(door) for _ in range(6)}, {"two"})
         again = self.enter(Backend(tagged("one"), one.address))
-        self.assertIn("one", {self.tag_that_stays(door) for _ in range(12)})
+        # It may rest for a while after a refusal; then it has its share again.
+        harness.wait_until(lambda: self.tag_that_stays(door) == "one", "it is used again", pause=0.2)
         self.assertTrue(again.connections)
 
     def tag_that_stays(self, door: harness.FrontDoor) -> str:

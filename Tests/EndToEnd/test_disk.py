@@ -28,7 +28,9 @@ class SmallDisk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "--lazy", str(self.path)], check=False)
+        # The view that forbids, if it is still there, and the disk.
+        while os.path.ismount(self.path) and not subprocess.run(["umount", "--lazy", str(self.path)], check=False).returncode:
+            pass
 
     def fill(self) -> None:
         with open(self.path / "filler", "wb", buffering=0) as file:
@@ -41,8 +43,13 @@ class SmallDisk:
     def empty(self) -> None:
         (self.path / "filler").unlink()
 
-    def remount(self, how: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{how}", str(self.path)], check=True, capture_output=True)
+    def forbid(self) -> None:
+        """Read-only from here on, for whoever opens a file: a second view of the folder lies over the first."""
+        subprocess.run(["mount", "--bind", str(self.path), str(self.path)], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(self.path)], check=True, capture_output=True)
+
+    def allow(self) -> None:
+        subprocess.run(["umount", str(self.path)], check=True, capture_output=True)
 
 
 class Disk(Case):
@@ -81,9 +88,9 @@ class Disk(Case):
 
     def test_read_only_disk_refuses_the_switch_and_nothing_changes(self) -> None:
         door, disk = self.start()
-        disk.remount("ro")
+        disk.forbid()
         self.check_refused(door, "green", "blue")
-        disk.remount("rw")
+        disk.allow()
         self.assertEqual(door.switch("green")["active"], "green")
 
     def test_a_refused_switch_does_not_come_true_with_a_restart(self) -> None:
@@ -100,14 +107,14 @@ class Disk(Case):
         door, disk = self.start()
         door.switch("green")
         session = self.open_session(door.address(), "green")
-        disk.fill() if break_disk == "fill" else disk.remount("ro")
+        disk.fill() if break_disk == "fill" else disk.forbid()
         status = door.rollback(reason="the release is bad")
         self.assertEqual((status["active"], status["lastSwitch"]["persisted"]), ("blue", False))
         self.assertEqual(color_of(door.address()), "blue")
         self.assertTrue(says_back(session), "drains, as after any switch")
         door.wait_line(lambda line: " error " in line, what="the log complains")
         self.assertEqual(json.loads(door.state_file.read_text())["active"], "green")
-        disk.empty() if mend_disk == "empty" else disk.remount("rw")
+        disk.empty() if mend_disk == "empty" else disk.allow()
         wait_until(lambda: json.loads(door.state_file.read_text())["active"] == "blue", "the write is tried again")
         wait_until(lambda: door.receipt()["persisted"], "the receipt says so")
         door.kill()
@@ -125,7 +132,7 @@ class Disk(Case):
     def test_unwritable_folder_refuses_the_start_by_name(self) -> None:
         folder = self.folder()
         disk = self.enter(SmallDisk(folder / "state"))
-        disk.remount("ro")
+        disk.forbid()
         blue, green = self.colors()
         with FrontDoor(blue.address, green.address, folder=folder, start=False) as door:
             result = harness.bgproxy("--config", str(door.config_file))
