@@ -104,8 +104,8 @@ extension FrontDoor {
   }
 
   /// Takes back what was opened for a reload that has failed.
-  private func discard(_ opened: [OpenListener], keeping open: [Address: BoundSocket]) {
-    for (address, socket) in opened.flatMap(\.sockets) where open[address] == nil { Listening.removeFile(of: socket) }
+  private func discard(_ opened: [OpenListener], keeping open: [OpenListener.SocketKey: BoundSocket]) {
+    for (key, socket) in opened.flatMap(\.sockets) where open[key] == nil { Listening.removeFile(of: socket) }
   }
 
   func closeDoors(of listener: OpenListener) async {

@@ -83,7 +83,7 @@ import Testing
     let report = ReloadReport(added: ["api"], removed: [], changed: ["web", "tls"], needsRestart: ["workers"])
     #expect(
       NewsText.reload(report, plain)
-        == "reloaded\n  added: api\n  changed: web, tls\n  takes effect with the next start: workers\n")
+        == "reloaded\n  added: api\n  changed: web, tls\n  needs a restart: workers\n")
     let none = ReloadReport(added: [], removed: [], changed: [], needsRestart: [])
     #expect(NewsText.reload(none, plain) == "reloaded: nothing has changed\n")
   }

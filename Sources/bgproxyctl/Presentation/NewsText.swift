@@ -10,7 +10,7 @@ enum NewsText {
     let changes = [("added", report.added), ("removed", report.removed), ("changed", report.changed)]
     var lines = changes.filter { !$0.1.isEmpty }.map { "  \($0.0): \(list($0.1))" }
     if !report.needsRestart.isEmpty {
-      lines.append("  " + paint("takes effect with the next start", .yellow) + ": \(list(report.needsRestart))")
+      lines.append("  " + paint("needs a restart", .yellow) + ": \(list(report.needsRestart))")
     }
     if lines.isEmpty { return "reloaded: nothing has changed\n" }
     return (["reloaded"] + lines).map { $0 + "\n" }.joined()
