@@ -67,7 +67,7 @@ extension FrontDoor {
   }
 
   /// At most one line and event about the same thing in ten seconds.
-  private func tell(_ event: String, _ message: String) {
+  func tell(_ event: String, _ message: String) {
     let now = Instant.now()
     if let last = lastTold[message], now.milliseconds(since: last) < 10_000 { return }
     // Texts are few, but names come and go with reloads.

@@ -78,7 +78,7 @@ extension FrontDoor {
       case .tooSlow: log.warning("events-reader-dropped", ["reason": "it does not read"])
       case .madeRoom: log.warning("events-reader-dropped", ["reason": "too many admin connections"])
       }
-    case .acceptPaused(let errno): log.warning("admin-accept-paused", ["reason": .string("\(errno)")])
+    case .acceptPaused(let errno): tell("limit", "no descriptor for an admin client: \(errno)")
     case .refused(let message): log.warning("admin-refused", ["reason": .string(message)])
     }
   }

@@ -179,6 +179,7 @@ extension Worker {
       sessions[token].account = newAccount
       sessions[token].assignment = assignment
       sessions[token].attempt = ConnectAttempt()
+      tellWhenDrained()
       connect(token)
       return
     }
