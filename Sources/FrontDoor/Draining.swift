@@ -125,19 +125,6 @@ extension FrontDoor {
     settleLast()
   }
 
-  /// Writes a receipt's present form to the history. The record of a switch is not the switch: where it cannot be
-  /// written, the log says so and everything goes on.
-  func remember(_ receipt: Receipt) {
-    let (store, all, log) = (store, receipts, log)
-    Task {
-      do {
-        try await store.append(receipt, all: all)
-      } catch {
-        log.error("history-not-written", ["reason": .string("\(error)")])
-      }
-    }
-  }
-
   private func tellProgress(of generation: UInt64) async {
     guard drain?.generation == generation else { return }
     let report = await workers.report()
@@ -182,8 +169,7 @@ extension FrontDoor {
   }
 
   private func finish() async {
-    // The history's last line is before this one in the disk's queue.
-    _ = await persist(machine.state)
+    await historyIsWritten()
     adminSocket.removeFile()
     guard let admin else { return reactor.stop() }
     admin.closeWhenFlushed(milliseconds: Self.farewellTime) { [self] in reactor.stop() }

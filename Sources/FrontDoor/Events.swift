@@ -36,7 +36,7 @@ extension FrontDoor {
     switch call {
     case .status: answer = HTTPResponse(json: await status())
     case .sessions(let color): answer = HTTPResponse(json: await sessionsReport(color: color))
-    case .history: answer = HTTPResponse(json: await history())
+    case .history: answer = HTTPResponse(json: await historyReport())
     case .config: answer = HTTPResponse(json: settings)
     case .switchColor(let request): answer = response(await self.answer(request, by: by))
     case .rollback(let request): answer = response(await self.answer(request, by: by))
@@ -50,7 +50,7 @@ extension FrontDoor {
     admin?.respond(to: id, answer)
   }
 
-  private func history() async -> HistoryReport {
+  private func historyReport() async -> HistoryReport {
     recordTally(await workers.report())
     return HistoryReport(history: receipts)
   }

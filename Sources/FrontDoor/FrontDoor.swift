@@ -37,6 +37,7 @@ public actor FrontDoor {
   let resolver: Resolver
   /// The oldest first; at most `StateStore.historyLimit`.
   var receipts: [Receipt]
+  var history = HistoryQueue()
   var drain: DrainPlan?
   var turn = Turn()
   /// The state on disk may not be the one in force: it is written again until it is.

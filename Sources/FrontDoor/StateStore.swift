@@ -155,15 +155,15 @@ actor StateStore {
     try DurableFile.replace(path, with: [UInt8](json) + [0x0A])
   }
 
-  /// Adds a receipt's line; `all` is what the file is to hold when it has grown too long.
-  func append(_ receipt: Receipt, all: [Receipt]) throws(Errno) {
-    if historyLines >= Self.lineLimit {
+  /// Adds receipts, a line each; `all` is what the file is to hold when it has grown too long.
+  func append(_ receipts: [Receipt], all: [Receipt]) throws(Errno) {
+    if historyLines + receipts.count > Self.lineLimit {
       try DurableFile.replace(historyPath, with: all.flatMap(Self.line))
       historyLines = all.count
     } else {
-      // The newline comes first as well, so that a line cut short by a crash does not spoil this one.
-      try DurableFile.append(historyPath, [0x0A] + Self.line(receipt))
-      historyLines += 1
+      // A newline comes first as well, so that a line cut short by a crash does not spoil these.
+      try DurableFile.append(historyPath, [0x0A] + receipts.flatMap(Self.line))
+      historyLines += receipts.count
     }
   }
 

@@ -50,7 +50,9 @@ extension FrontDoor {
         timing.confirm = Instant.now().microseconds(since: timing.storedAt)
         step = machine.advance(.confirmed)
       case .done(let next):
-        return .switched(conclude(next, from: from, report, timing, terms, isRollback: request == .rollback))
+        let receipt = conclude(next, from: from, report, timing, terms, isRollback: request == .rollback)
+        await historyIsWritten()
+        return .switched(receipt)
       case .unchanged: return .unchanged
       case .refused(let refusal): return .refused(refusal)
       }

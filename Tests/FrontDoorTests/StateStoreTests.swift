@@ -112,9 +112,9 @@ private func receipt(_ generation: UInt64, settled: Bool) -> Receipt {
   @Test func history_keepsTheLastForm_whenAReceiptWasWrittenTwice() async throws {
     let folder = try ScratchFolder()
     let (store, _) = try StateStore.open(path: folder.state, replacingDamagedWith: nil)
-    try await store.append(receipt(1, settled: false), all: [])
-    try await store.append(receipt(1, settled: true), all: [])
-    try await store.append(receipt(2, settled: false), all: [])
+    try await store.append([receipt(1, settled: false)], all: [])
+    try await store.append([receipt(1, settled: true)], all: [])
+    try await store.append([receipt(2, settled: false)], all: [])
     let history = try found(in: folder, replacingWith: nil).history
     #expect(history.map(\.generation) == [1, 2])
     #expect(history.map(\.settled) == [true, false])
@@ -123,11 +123,11 @@ private func receipt(_ generation: UInt64, settled: Bool) -> Receipt {
   @Test func history_leavesOutALine_whenACrashCutItShort() async throws {
     let folder = try ScratchFolder()
     let (store, _) = try StateStore.open(path: folder.state, replacingDamagedWith: nil)
-    try await store.append(receipt(1, settled: true), all: [])
+    try await store.append([receipt(1, settled: true)], all: [])
     let path = folder.state + ".history"
     let whole = try Data(contentsOf: URL(fileURLWithPath: path))
     try (whole + whole.prefix(20)).write(to: URL(fileURLWithPath: path))
-    try await store.append(receipt(2, settled: true), all: [])
+    try await store.append([receipt(2, settled: true)], all: [])
     #expect(try found(in: folder, replacingWith: nil).history.map(\.generation) == [1, 2])
   }
 
@@ -138,7 +138,7 @@ private func receipt(_ generation: UInt64, settled: Bool) -> Receipt {
     for generation in 1...2600 {
       all.append(receipt(UInt64(generation), settled: true))
       all = all.suffix(StateStore.historyLimit)
-      try await store.append(all[all.count - 1], all: all)
+      try await store.append([all[all.count - 1]], all: all)
     }
     let text = try String(contentsOfFile: folder.state + ".history", encoding: .utf8)
     #expect(text.split(separator: "\n").count <= 4 * StateStore.historyLimit)
