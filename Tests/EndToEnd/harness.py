@@ -117,12 +117,20 @@ def connect(address: str, timeout: float = PATIENCE) -> socket.socket:
     family, name = split(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.settimeout(timeout)
+    deadline = time.monotonic() + timeout
     try:
-        sock.connect(name)
+        while True:
+            try:
+                sock.connect(name)
+                return sock
+            except BlockingIOError:
+                # A Unix socket whose backlog is full: who does not block is to come again, unix(7).
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
     except BaseException:
         sock.close()
         raise
-    return sock
 
 
 def listening(address: str = "127.0.0.1:0", backlog: int = 4096) -> socket.socket:
@@ -369,7 +377,7 @@ class Backend:
 
 
 class BlackHole:
-    """An address whose accept queue is full: the kernel drops every SYN, so connecting to it neither succeeds nor fails."""
+    """An address whose accept queue is full: the kernel drops every SYN, so a connect neither succeeds nor fails."""
 
     def __init__(self) -> None:
         self.listener = listening(backlog=0)
@@ -408,6 +416,41 @@ class BlackHole:
         if self._backend:
             self._backend.close()
         self.listener.close()
+
+
+class Program:
+    """A real server that runs in the foreground until the end of the block; its output goes to a file."""
+
+    def __init__(self, folder: Path, name: str, command: list[str], address: str, **options: Any):
+        self.log = folder / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                            **options)
+        self.address = address
+        try:
+            wait_until(self._answers, f"{name} listens")
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.process.args} ended:\n{self.log.read_text(errors='replace')[-2000:]}")
+        try:
+            connect(self.address, 1).close()
+            return True
+        except OSError:
+            return False
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stop in (self.process.terminate, self.process.kill):
+            if self.process.poll() is None:
+                stop()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(10)
 
 
 class Peer:

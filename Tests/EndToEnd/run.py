@@ -25,7 +25,8 @@ import unittest
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-SECONDS = int(os.environ.get("BGPROXY_TEST_SECONDS", "900" if os.environ.get("BGPROXY_TEST_SCALE") == "full" else "120"))
+FULL = os.environ.get("BGPROXY_TEST_SCALE") == "full"
+SECONDS = int(os.environ.get("BGPROXY_TEST_SECONDS", "900" if FULL else "120"))
 
 
 class TookTooLong(Exception):

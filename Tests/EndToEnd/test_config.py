@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,15 +48,17 @@ class ConfigFile(Case):
 
     def test_errors_name_place_key_and_what_was_expected(self) -> None:
         for text, line, words in (
-            ("", 1, ()), ("{", 1, ()), ("[]", 1, ()), ("{ listeners: [] }", 1, ("listeners",)), ("{\n}", None, ("listeners",)),
+            ("", 1, ()), ("{", 1, ()), ("[]", 1, ()), ("{ listeners: [] }", 1, ("listeners",)),
+            ("{\n}", None, ("listeners",)),
             ("{\n listeners: [" + MAIN + "],\n activ: 'blue' }", 3, ("activ", "active")),
             ("{\n listeners: [" + MAIN + "],\n active: 'red' }", 3, ("active", "blue", "green", "red")),
             ("{ listeners: [{ bind: ':80', blue: ['127.0.0.1:1'],\n gren: ['127.0.0.1:2'] }] }", 2, ("gren", "green")),
             ("{ listeners: [{\n bind: 80, blue: ['a:1'], green: ['b:1'] }] }", 2, ("listeners[0].bind",)),
-            ("{ listeners: [{\n bind: '127.0.0.1:99999', blue: ['a:1'], green: ['b:1'] }] }", 2, ("listeners[0].bind",)),
+            ("{ listeners: [{\n bind: ':99999', blue: ['a:1'], green: ['b:1'] }] }", 2, ("listeners[0].bind",)),
             ("{ listeners: [{\n bind: '::1:80', blue: ['a:1'], green: ['b:1'] }] }", 2, ("listeners[0].bind",)),
             ("{ listeners: [{ bind: ':0', blue: ['a:1'],\n green: [] }] }", 2, ("listeners[0].green",)),
-            ("{ listeners: [{ bind: ':0', blue: ['a:1'],\n green: ['b:1', 'nowhere'] }] }", 2, ("listeners[0].green[1]",)),
+            ("{ listeners: [{ bind: ':0', blue: ['a:1'],\n green: ['b:1', 'nowhere'] }] }", 2,
+             ("listeners[0].green[1]",)),
             ("{ listeners: [{ bind: ':0', blue: ['a:1'] }] }", 1, ("green",)),
             ("{ listeners: [" + MAIN + ",\n" + MAIN.replace(":0", ":1") + "] }", 2, ("main",)),
             ("{ listeners: [" + MAIN + "],\n drain: { timeout: 30 } }", 2, ("drain.timeout", "30s")),
@@ -92,7 +95,8 @@ class ConfigFile(Case):
                 self.assertLess(len(result.stderr), 2000)
 
     def test_every_cut_of_a_valid_file_is_refused_without_a_trap(self) -> None:
-        whole = json.dumps({"listeners": [{"bind": "[::1]:0", "blue": ["unix:/b"], "green": ["a.b:1"]}], "active": "blue"})
+        listener = {"bind": "[::1]:0", "blue": ["unix:/b"], "green": ["a.b:1"]}
+        whole = json.dumps({"listeners": [listener], "active": "blue"})
         self.assertEqual(self.check(whole).returncode, 0)
         for end in range(0, len(whole), 3):
             result = self.check(whole[:end])
@@ -107,7 +111,8 @@ class ConfigFile(Case):
 
     def test_check_starts_nothing(self) -> None:
         state = self.path.parent / "state" / "state.json"
-        result = self.check("{ listeners: [" + MAIN + f"], stateFile: '{state}', admin: {{ socket: '{state}.sock' }} }}")
+        places = f"stateFile: '{state}', admin: {{ socket: '{state}.sock' }}"
+        result = self.check("{ listeners: [" + MAIN + f"], {places} }}")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(os.listdir(self.path.parent), ["bgproxy.json5"])
 
@@ -183,7 +188,8 @@ class Options(Case):
         folder = self.folder()
         port = free_port()
         door = self.front_door(folder=folder, use_file=False, arguments=(
-            "--listen", f"127.0.0.1:{port}", "--blue", blue.address, "--blue", blue.address.replace("127.0.0.1", "127.0.0.2"),
+            "--listen", f"127.0.0.1:{port}", "--blue", blue.address,
+            "--blue", f"127.0.0.2:{harness.port_of(blue.address)}",
             "--green", green.address, "--preview", "127.0.0.1:0", "--active", "green", "--protocol", "tcp",
             "--socket", f"{folder}/admin/admin.sock", "--state", f"{folder}/state/state.json"))
         self.assertEqual(color_of(f"127.0.0.1:{port}"), "green")
@@ -197,8 +203,6 @@ class Options(Case):
         blue, green = self.colors()
         folder = self.folder()
         folder.chmod(0o755)
-        import shutil
-
         for program in (harness.BGPROXY, harness.BGPROXYCTL):
             shutil.copy(program, folder)
         for name in ("run", "state"):

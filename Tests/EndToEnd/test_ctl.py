@@ -33,8 +33,9 @@ class ExitCodes(Case):
         self.assertIn("blue", result.stderr)
 
     def test_2_usage(self) -> None:
-        for arguments in ((), ("dance",), ("switch",), ("switch", "red"), ("switch", "green", "blue"), ("status", "--wat"),
-                          ("switch", "green", "--drain"), ("switch", "green", "--drain", "soon"), ("--timeout", "x", "status"),
+        for arguments in ((), ("dance",), ("switch",), ("switch", "red"), ("switch", "green", "blue"),
+                          ("status", "--wat"), ("switch", "green", "--drain"), ("switch", "green", "--drain", "soon"),
+                          ("--timeout", "x", "status"),
                           ("drain", "--now", "--extend", "5s")):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stdout}{result.stderr}")
@@ -44,8 +45,10 @@ class ExitCodes(Case):
     def test_2_what_is_not_built_is_refused_by_name(self) -> None:
         for arguments, name in ((("pause",), "pause"), (("resume",), "resume"), (("health",), "health"),
                                 (("upgrade",), "upgrade"), (("switch", "green", "--handover"), "--handover"),
-                                (("switch", "green", "--bake", "60s"), "--bake"), (("switch", "green", "--force"), "--force"),
-                                (("switch", "green", "--ramp", "10%:1m"), "--ramp"), (("rollback", "--force"), "--force")):
+                                (("switch", "green", "--bake", "60s"), "--bake"),
+                                (("switch", "green", "--force"), "--force"),
+                                (("switch", "green", "--ramp", "10%:1m"), "--ramp"),
+                                (("rollback", "--force"), "--force")):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stderr}")
             self.assertIn(name, result.stderr)
@@ -148,7 +151,8 @@ class Output(Case):
         self.assertEqual(switched["active"], "green")
         self.open_session(self.door.address(), "green")
         for verb in ("sessions", "history", "config"):
-            self.assertEqual(json.loads(self.door.ctl(verb, "--json").stdout).keys(), self.door.get(f"/v1/{verb}").keys())
+            printed = json.loads(self.door.ctl(verb, "--json").stdout)
+            self.assertEqual(printed.keys(), self.door.get(f"/v1/{verb}").keys())
         self.assertEqual(json.loads(self.door.ctl("rollback", "--json").stdout)["active"], "blue")
         self.assertEqual(json.loads(self.door.ctl("drain", "--json").stdout)["active"], "blue")
         self.assertIn("needsRestart", json.loads(self.door.ctl("reload", "--json").stdout))
@@ -176,7 +180,8 @@ class Output(Case):
         self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_every_verb_has_help_with_an_example(self) -> None:
-        for verb in ("status", "switch", "rollback", "drain", "sessions", "history", "config", "watch", "reload", "stop"):
+        for verb in ("status", "switch", "rollback", "drain", "sessions", "history", "config", "watch", "reload",
+                     "stop"):
             result = ctl(verb, "--help")
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertIn(f"bgproxyctl {verb}", result.stdout)

@@ -24,8 +24,9 @@ class Demo(Case):
         folder = self.folder()
         output = open(folder / "output", "w+")
         self.enter(output)
-        process = subprocess.Popen([harness.BGPROXY, "--demo", "--socket", f"{folder}/admin/demo.sock"], stdout=output,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(folder)})
+        process = subprocess.Popen(
+            [harness.BGPROXY, "--demo", "--socket", f"{folder}/admin/demo.sock"], stdout=output,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(folder)})
         try:
             def is_up() -> bool:
                 try:

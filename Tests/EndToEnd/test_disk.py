@@ -29,8 +29,9 @@ class SmallDisk:
 
     def __exit__(self, *_: object) -> None:
         # The view that forbids, if it is still there, and the disk.
-        while os.path.ismount(self.path) and not subprocess.run(["umount", "--lazy", str(self.path)], check=False).returncode:
-            pass
+        for _ in range(2):
+            if os.path.ismount(self.path):
+                subprocess.run(["umount", "--lazy", str(self.path)], check=False)
 
     def fill(self) -> None:
         with open(self.path / "filler", "wb", buffering=0) as file:

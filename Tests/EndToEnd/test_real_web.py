@@ -1,0 +1,201 @@
+"""Real input: two web servers, curl and wrk, across a switch."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import harness
+from harness import Case, Program, Task, free_port, wait_until
+
+NGINX = """
+daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.error; worker_processes 1; {user}
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 100000000; keepalive_timeout 1h; default_type text/plain;
+  client_body_temp_path {folder}/{name}.body; proxy_temp_path {folder}/{name}.proxy;
+  fastcgi_temp_path {folder}/{name}.fastcgi; uwsgi_temp_path {folder}/{name}.uwsgi; scgi_temp_path {folder}/{name}.scgi;
+  server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/{name}; }}
+}}
+"""
+
+APACHE = """
+ServerRoot {folder}
+PidFile {folder}/{name}.pid
+ServerName localhost
+Listen 127.0.0.1:{port}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule dir_module {modules}/mod_dir.so
+DirectoryIndex index.html
+ErrorLog {folder}/{name}.error
+DocumentRoot {folder}/{name}
+{user}
+"""
+
+
+class Web(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        harness.need("curl")
+        self.place = self.folder()
+        self.place.chmod(0o755)
+
+    def pages(self, name: str, text: str) -> None:
+        (self.place / name).mkdir(mode=0o755)
+        (self.place / name / "index.html").write_text(text)
+
+    def nginx(self, name: str, text: str) -> Program:
+        harness.need("nginx")
+        self.pages(name, text)
+        port = free_port()
+        conf = self.place / f"{name}.conf"
+        user = "user root;" if harness.is_root() else ""
+        conf.write_text(NGINX.format(folder=self.place, name=name, port=port, user=user))
+        command = [harness.find_program("nginx"), "-p", str(self.place), "-e", f"{self.place}/{name}.error", "-c",
+                   str(conf)]
+        return self.enter(Program(self.place, name, command, f"127.0.0.1:{port}"))
+
+    def apache(self, name: str, text: str) -> Program:
+        folders = ("/usr/lib/apache2/modules", "/usr/lib/httpd/modules")
+        modules = next((folder for folder in folders if Path(folder).is_dir()), None)
+        program = harness.find_program("apache2") or harness.find_program("httpd")
+        if program is None or modules is None:
+            self.skipTest("apache2 is not installed")
+        self.pages(name, text)
+        port = free_port()
+        conf = self.place / f"{name}.conf"
+        user = "User nobody\nGroup nogroup" if harness.is_root() else ""
+        conf.write_text(APACHE.format(folder=self.place, name=name, port=port, modules=modules, user=user))
+        return self.enter(Program(self.place, name, [program, "-f", str(conf), "-DFOREGROUND"], f"127.0.0.1:{port}"))
+
+    def curl_loop(self, blue: Program, green: Program) -> None:
+        """curl after curl across a switch and back: no request fails, and the colors never mix."""
+        door = self.front_door(blue.address, green.address, preview="127.0.0.1:0")
+        script = 'for _ in $(seq "$1"); do curl -sS --fail --max-time 20 "http://$0/" || echo failed; done'
+        process = subprocess.Popen(["bash", "-c", script, door.address(), "150"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        try:
+            wait_until(lambda: door.status()["colors"]["blue"]["accepted"] >= 40, "blue has served some")
+            preview = subprocess.run(["curl", "-sS", f"http://{door.preview()}/"], capture_output=True, text=True,
+                                     check=True)
+            self.assertEqual(preview.stdout, "App v2\n", "before the release goes live")
+            self.assertEqual(door.ctl("switch", "green", "--reason", "v2").returncode, 0)
+            wait_until(lambda: door.status()["colors"]["green"]["accepted"] >= 40, "green has served some")
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        self.assertRegex(output, r"\A(App v1\n){40,}(App v2\n){40,}\Z")
+        self.assertEqual(output.count("\n"), 150)
+
+    def test_curl_loop_across_a_switch_between_two_nginx(self) -> None:
+        self.curl_loop(self.nginx("blue", "App v1\n"), self.nginx("green", "App v2\n"))
+
+    def test_curl_loop_across_a_switch_from_nginx_to_apache(self) -> None:
+        self.curl_loop(self.nginx("blue", "App v1\n"), self.apache("green", "App v2\n"))
+
+    def test_large_file_through_curl_across_a_switch_has_the_right_hash(self) -> None:
+        blue, green = self.nginx("blue", "App v1\n"), self.nginx("green", "App v2\n")
+        size = harness.scaled(200, 1024) * harness.MIB
+        data = random.Random(1).randbytes(harness.MIB)
+        digest = hashlib.sha256()
+        with open(self.place / "blue" / "large", "wb") as file:
+            for number in range(size // len(data)):
+                block = number.to_bytes(8, "big") + data[8:]
+                file.write(block)
+                digest.update(block)
+        door = self.front_door(blue.address, green.address, drain={"timeout": "5m", "spread": "10s"})
+        target = self.place / "copy"
+        # So slow that the switches happen in its midst.
+        process = subprocess.Popen(["curl", "-sS", "--fail", "--limit-rate", "60M", "-o", str(target),
+                                    f"http://{door.address()}/large"], stderr=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: door.status()["colors"]["blue"]["bytesOut"] > 20 * harness.MIB, "the transfer runs")
+            answer = Task(door.ctl, "switch", "green", "--wait", "--drain", "5m")
+            wait_until(lambda: door.status()["active"] == "green", "the switch is made")
+            self.assertIsNone(process.poll(), "in its midst")
+            _, errors = process.communicate(timeout=100)
+            self.assertEqual((process.returncode, errors), (0, ""))
+            self.assertEqual(answer.result().returncode, 0, "the drain ended with the transfer")
+        finally:
+            process.kill()
+            process.wait()
+        with open(target, "rb") as file:
+            self.assertEqual(hashlib.file_digest(file, "sha256").hexdigest(), digest.hexdigest())
+        self.assertEqual(target.stat().st_size, size)
+
+    # wrk
+
+    def wrk(self, address: str, seconds: int, *options: str) -> subprocess.Popen[str]:
+        command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--timeout", "30s", *options, f"http://{address}/"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def result(self, process: subprocess.Popen[str]) -> tuple[int, dict[str, int]]:
+        """Requests, and errors by kind."""
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        requests = re.search(r"(\d+) requests in", output)
+        self.assertIsNotNone(requests, output)
+        errors = {kind: 0 for kind in ("connect", "read", "write", "timeout", "status")}
+        if found := re.search(r"Socket errors: (.*)", output):
+            errors |= {kind: int(count) for kind, count in re.findall(r"(\w+) (\d+)", found[1])}
+        if found := re.search(r"Non-2xx or 3xx responses: (\d+)", output):
+            errors["status"] = int(found[1])
+        return int(requests[1]), errors
+
+    def test_wrk_with_a_session_a_request_across_many_switches_has_no_error(self) -> None:
+        harness.need("wrk")
+        blue, green = self.nginx("blue", "App v1\n"), self.nginx("green", "App v2\n")
+        door = self.front_door(blue.address, green.address, drain={"timeout": "1m", "spread": "0s"})
+        process = self.wrk(door.address(), 8, "-H", "Connection: close")
+        wait_until(lambda: door.status()["colors"]["blue"]["accepted"] > 100, "the load is there")
+        switches, end = 0, time.monotonic() + 6
+        while time.monotonic() < end:
+            switches += 1
+            door.switch(("green", "blue")[switches % 2 == 0])
+        requests, errors = self.result(process)
+        self.assertEqual(sum(errors.values()), 0, f"{errors} of {requests}, {switches} switches")
+        self.assertGreater(requests, 1000)
+        colors = door.status()["colors"]
+        self.assertGreater(min(colors["blue"]["accepted"], colors["green"]["accepted"]), 100)
+        self.assertEqual(colors["blue"]["connectFailures"] + colors["green"]["connectFailures"], 0)
+
+    def test_wrk_with_keep_alive_across_switches_within_the_drain_has_no_error(self) -> None:
+        harness.need("wrk")
+        blue, green = self.nginx("blue", "App v1\n"), self.nginx("green", "App v2\n")
+        door = self.front_door(blue.address, green.address, drain={"timeout": "1m", "spread": "0s"})
+        process = self.wrk(door.address(), 6)
+        door.wait_sessions(64)
+        for turn in range(9):
+            door.switch(("green", "blue")[turn % 2])
+            time.sleep(0.3)  # some load on each
+        self.assertEqual(door.sessions("blue"), 64, "sessions stay where they began")
+        requests, errors = self.result(process)
+        self.assertEqual(sum(errors.values()), 0, f"{errors} of {requests}")
+        receipt = door.settled()
+        self.assertEqual((receipt["open"], receipt["ended"]), (64, 64))
+
+    def test_wrk_with_keep_alive_across_a_short_drain_sees_just_what_the_receipt_says(self) -> None:
+        """Sessions that are still busy at the deadline are reset: each is one error of wrk's, and counted here."""
+        harness.need("wrk")
+        blue, green = self.nginx("blue", "App v1\n"), self.nginx("green", "App v2\n")
+        door = self.front_door(blue.address, green.address, drain={"timeout": "2s", "spread": "1s"})
+        process = self.wrk(door.address(), 6)
+        door.wait_sessions(64)
+        door.switch("green")
+        receipt = door.settled()
+        door.wait_sessions(64, "green")
+        requests, errors = self.result(process)
+        self.assertEqual(receipt["open"], 64)
+        self.assertEqual(receipt["cut"] + receipt["spread"] + receipt["ended"], 64)
+        self.assertEqual((errors["connect"], errors["timeout"], errors["status"]), (0, 0, 0), errors)
+        self.assertLessEqual(errors["read"] + errors["write"], 64, "no session but those of the receipt")
+        self.assertGreater(requests, 1000)
