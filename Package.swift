@@ -45,6 +45,7 @@ let package = Package(
     tests("Arguments"),
     tests("Switching"),
     tests("Configuration", ["Arguments"]),
+    tests("Telemetry"),
     tests("Admin"),
     tests("FrontDoor"),
     tests("bgproxy", ["Arguments"]),

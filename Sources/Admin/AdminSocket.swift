@@ -27,14 +27,6 @@ public struct AdminSocket: ~Copyable {
   private let status: FileStatus
   private var listener: Descriptor
 
-  /// Where the socket is unless somebody says otherwise; the same for both programs.
-  public static func defaultPath() -> String {
-    let user = Process.effectiveUserID
-    if user == 0 { return "/run/bgproxy/admin.sock" }
-    if let folder = Process.environment("XDG_RUNTIME_DIR") { return folder + "/bgproxy/admin.sock" }
-    return "/tmp/bgproxy-\(user)/admin.sock"
-  }
-
   /// Makes the socket and listens. May wait up to a second for another start on the same path.
   /// - Parameters:
   ///   - path: 1 ... 107 bytes (unix(7)). A missing folder is made: 0755 as root or where a group is to get in, 0700

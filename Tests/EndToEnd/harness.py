@@ -630,6 +630,7 @@ class FrontDoor:
         self._changed = threading.Condition()
         self._reader: threading.Thread | None = None
         self._is_ended = False
+        self._end_is_known = False
         self.write_config()
         if start:
             try:
@@ -658,7 +659,7 @@ class FrontDoor:
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),
             env=environment | (self.environment or {}))
         self.lines = []
-        self._is_ended = False
+        self._is_ended = self._end_is_known = False
         self._reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
         self._reader.start()
 
@@ -690,6 +691,7 @@ class FrontDoor:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the front door did not end within {timeout:g} s\n{self.tail()}") from None
+        self._end_is_known = True
         self._reader.join(5)
         self.check_no_trap()
         return code
@@ -698,6 +700,7 @@ class FrontDoor:
         """SIGKILL, as a test of what survives it."""
         self.process.kill()
         self.process.wait(10)
+        self._end_is_known = True
         self._reader.join(5)
 
     def stop(self) -> int:
@@ -711,6 +714,7 @@ class FrontDoor:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)
+        self._end_is_known = True
         self._reader.join(5)
         self.check_no_trap()
         return self.process.returncode
@@ -729,6 +733,8 @@ class FrontDoor:
             if kind is None:
                 if self.process.poll() is None:
                     self.check_books()
+                elif not self._end_is_known:
+                    raise Ended(f"the front door ended by itself, code {self.process.returncode}\n{self.tail(40)}")
                 self.stop()
                 return
             # The test has failed already: what the front door said helps to see why.
