@@ -369,7 +369,7 @@ int linux_notify(const char *path, const char *message) {
   int fd = CHECKED(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (fd < 0) return fd;
   socklen_t size = offsetof(struct sockaddr_un, sun_path) + length;
-  ssize_t sent = CHECKED(sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address, size));
+  ssize_t sent = CHECKED(sendto(fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size));
   close(fd);
   return sent < 0 ? (int)sent : 0;
 }

@@ -79,7 +79,7 @@ extension FrontDoor {
 
   /// A worker has let go of its last session that was to drain. Whether all have, only a barrier tells.
   private func checkDrained() async {
-    await takeTurn()
+    await turn.take()
     defer { turn.give() }
     let report = await workers.report()
     recordTally(report)
@@ -150,9 +150,12 @@ extension FrontDoor {
     tellSupervisor("STOPPING=1")
     publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
     // A switch or reload that has begun is completed first.
-    await takeTurn()
+    await turn.take()
     for index in listeners.indices {
-      await closeDoors(of: listeners[index])
+      for door in listeners[index].doors {
+        await workers.close(door)
+        Listening.removeFile(of: door.socket)
+      }
       listeners[index].letGo()
     }
     turn.give()
@@ -169,6 +172,7 @@ extension FrontDoor {
   }
 
   private func finish() async {
+    if isRewriting { _ = await persist(machine.state, switchedAt: switchedAt) }
     await historyIsWritten()
     adminSocket.removeFile()
     guard let admin else { return reactor.stop() }

@@ -26,6 +26,10 @@ public actor FrontDoor {
   var targetBook: TargetBook
   var listeners: [OpenListener] = []
   var lastListenerNumber: UInt32 = 0
+  var addresses: [Address: [SocketAddress]]
+  private let unresolvedAtStart: [ResolutionFailure]
+  var isRetryingNames = false
+  let reloadTurn = Turn()
   var listenerNames: [ListenerID: String] = [:]
 
   // The switch
@@ -39,12 +43,16 @@ public actor FrontDoor {
   var receipts: [Receipt]
   var history = HistoryQueue()
   var drain: DrainPlan?
-  var turn = Turn()
+  let turn = Turn()
   /// The state on disk may not be the one in force: it is written again until it is.
   var isRewriting = false
+  /// Writes that were begun and have not come back: more than none after a disk has hung.
+  var writesUnderWay = 0
 
   // Stopping
   var isStopping = false
+  private var terminateSignals = 0
+  private var exitCode: Int32 = 0
   var emptied: CheckedContinuation<Void, Never>?
 
   // Operators
@@ -81,21 +89,20 @@ public actor FrontDoor {
     let (store, found) = try StateStore.open(
       path: settings.stateFile, replacingDamagedWith: launch.overrides.active)
     let pair = found.record?.pair ?? PairState(active: settings.active, previous: nil, generation: 0)
-    let resolved: [Address: [SocketAddress]]
-    do {
-      resolved = try Resolver.resolve(settings)
-    } catch {
-      throw StartFailure("\(error)")
+    let resolved = try Resolver.resolve(settings)
+    let wanted = settings.listeners.enumerated().map { index, listener in
+      (id: ListenerID(number: UInt32(index) + 1), settings: listener)
     }
     var targetBook = TargetBook()
-    var listeners: [OpenListener] = []
-    for listener in settings.listeners {
-      let id = ListenerID(number: UInt32(listeners.count) + 1)
-      listeners.append(try OpenListener(id: id, listener, resolved: resolved, reusing: [:]))
+    let routes = try targetBook.routes(for: wanted, resolved: resolved.addresses)
+    let listeners = try OpenListener.open(wanted, resolved: resolved.addresses)
+    do {
+      adminSocket = try AdminSocket(
+        path: settings.admin.socket, mode: settings.admin.mode, group: settings.admin.group)
+    } catch {
+      OpenListener.discard(listeners)
+      throw error
     }
-    let routes = try targetBook.routes(for: listeners.map { ($0.id, $0.settings) }, resolved: resolved)
-    adminSocket = try AdminSocket(
-      path: settings.admin.socket, mode: settings.admin.mode, group: settings.admin.group)
 
     self.reactor = reactor
     self.log = log
@@ -105,6 +112,8 @@ public actor FrontDoor {
     self.store = store
     self.targetBook = targetBook
     self.listeners = listeners
+    addresses = resolved.addresses
+    unresolvedAtStart = resolved.failures
     lastListenerNumber = UInt32(listeners.count)
     listenerNames = Dictionary(uniqueKeysWithValues: listeners.map { ($0.id, $0.settings.name) })
     machine = SwitchMachine(pair)
@@ -130,7 +139,7 @@ public actor FrontDoor {
     let signals = SignalWatch(setUp.takeSignals())
     reactor.post { frontDoor.assumeIsolated { $0.begin(signals) } }
     try reactor.run()
-    return 0
+    return frontDoor.assumeIsolated { $0.exitCode }
   }
 
   /// The first thing on the control thread: from here on operators are heard and traffic flows.
@@ -141,12 +150,15 @@ public actor FrontDoor {
       try beginAdmin()
     } catch {
       log.error("start-failed", ["reason": .string("\(error)")])
+      exitCode = 1
+      removeFiles()
       reactor.stop()
       return
     }
     settleInterrupted()
     for listener in listeners { for door in listener.doors { workers.open(door) } }
     sayReady()
+    retryNames(unresolvedAtStart)
     Task { await persistInitialState() }
   }
 
@@ -177,7 +189,7 @@ public actor FrontDoor {
   /// With the first start, and where a damaged file was replaced: what is in force is on disk before anything happens
   /// to it.
   private func persistInitialState() async {
-    if let reason = await persist(machine.state) {
+    if let reason = await persist(machine.state, switchedAt: switchedAt) {
       log.warning("state-not-written", ["file": .string(settings.stateFile), "reason": .string(reason)])
       keepRewriting()
     }
@@ -186,13 +198,15 @@ public actor FrontDoor {
   private func received(signal: SignalWatch.Signal) {
     switch signal {
     case .terminate:
-      if isStopping {
+      terminateSignals += 1
+      guard terminateSignals == 1 else {
         log.info("stop", ["reason": "second signal"])
-        reactor.stop()
-      } else {
-        log.info("stop", ["reason": "signal"])
-        Task { await stop() }
+        removeFiles()
+        return reactor.stop()
       }
+      log.info("stop", ["reason": "signal"])
+      Task { await stop() }
+    case .upgrade: log.warning("upgrade-refused", ["reason": "upgrade is not built yet"])
     case .reload:
       Task {
         let outcome = await reload(by: nil)
@@ -201,7 +215,16 @@ public actor FrontDoor {
     }
   }
 
+  /// What other processes would find of this one.
+  func removeFiles() {
+    adminSocket.removeFile()
+    OpenListener.discard(listeners)
+  }
+
   // MARK: Limits
+
+  /// Enough for any machine, and no more than its tables are small for.
+  private static let mostSessions = 4_000_000
 
   /// Descriptors that sessions never get, so that the operator is always heard: admin connections, the files and
   /// sockets of each worker and listener, and some to spare for the state file and a reload.
@@ -211,7 +234,7 @@ public actor FrontDoor {
 
   /// The sessions that the descriptor limit allows: each has a client's and a backend's.
   static func descriptorSessions(_ settings: Settings, descriptorLimit: Int) -> Int {
-    max(1, (descriptorLimit - reservedDescriptors(settings)) / 2)
+    min(mostSessions, max(1, (descriptorLimit - reservedDescriptors(settings)) / 2))
   }
 
   static func sessionLimit(_ settings: Settings, descriptorLimit: Int) -> Int {

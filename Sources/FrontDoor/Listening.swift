@@ -43,9 +43,12 @@ enum Listening {
   /// the file itself is open to all, as a port would be.
   private static func bindLocal(path: String) throws -> BoundSocket {
     let address = try SocketAddress(path: path)
+    // What one process finds stale may be what another has just bound and does not listen at yet.
+    let lock = try FileSystem.tryLock(folder: parentFolder(of: path))
+    guard lock != nil else { throw StartFailure("unix:\(path): another process is opening a socket in this folder") }
     if let status = try? FileStatus(path: path) {
       guard status.isSocket else { throw StartFailure("unix:\(path): exists and is no socket") }
-      guard isStale(path) else { throw Errno.addressInUse }
+      guard isStale(address) else { throw Errno.addressInUse }
       try FileSystem.unlink(path)
     }
     let socket = try Descriptor.listen(at: address)
@@ -53,13 +56,10 @@ enum Listening {
     return BoundSocket(socket, at: address)
   }
 
-  private static func isStale(_ path: String) -> Bool {
-    do {
-      _ = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: 1000)
-      return false
-    } catch {
-      return error == .connectionRefused
-    }
+  /// Whether nobody listens there.
+  private static func isStale(_ address: SocketAddress) -> Bool {
+    guard let probe = try? Descriptor.streamSocket(for: address) else { return false }
+    return probe.connect(to: address) == .failed(.connectionRefused)
   }
 
   /// Takes a socket's file away, where it has one.

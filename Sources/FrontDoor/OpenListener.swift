@@ -4,17 +4,9 @@ import Relay
 
 /// A listener as it is configured, and the doors that are open for it.
 struct OpenListener {
-  let id: ListenerID
-  let settings: ListenerSettings
-  /// With the port that the kernel chose.
-  let address: SocketAddress
-  let previewAddress: SocketAddress?
-  /// One for production, and one for the preview where there is any; none once the listener was let go.
-  private(set) var doors: [Door]
-
-  /// What an open socket is found by at a reload: its address; with port 0, which is another port in every place, also
+  /// What an open door is found by at a reload: its address; with port 0, which is another port in every place, also
   /// the place.
-  struct SocketKey: Hashable {
+  struct DoorKey: Hashable {
     private let address: Address
     private let place: String?
 
@@ -27,40 +19,77 @@ struct OpenListener {
     }
   }
 
+  let id: ListenerID
+  let settings: ListenerSettings
+  /// With the port that the kernel chose.
+  let address: SocketAddress
+  let previewAddress: SocketAddress?
+  /// One for production, and one for the preview where there is any; none once the listener was let go.
+  private(set) var doors: [Door]
+
   /// Opens what is not open yet. Where it throws, files that were made for AF_UNIX sockets are gone again.
-  /// - Parameter open: sockets that are open at an address already; they are taken over instead of being bound again,
-  ///   so that no connection in their backlog is lost.
+  /// - Parameter open: doors that are open already. One that means the same is kept as it is; else its socket is taken
+  ///   over instead of being bound again, so that no connection in its backlog is lost.
   init(
-    id: ListenerID, _ settings: ListenerSettings, resolved: [Address: [SocketAddress]],
-    reusing open: [SocketKey: BoundSocket]
+    id: ListenerID, _ settings: ListenerSettings, resolved: [Address: [SocketAddress]], reusing open: [DoorKey: Door]
   ) throws(StartFailure) {
-    func socket(_ wanted: Address, isPreview: Bool) throws(StartFailure) -> BoundSocket {
-      if let reused = open[SocketKey(wanted, of: settings, isPreview: isPreview)] { return reused }
-      return try Listening.bind(wanted, resolved: resolved)
+    func door(_ wanted: Address, isPreview: Bool) throws(StartFailure) -> Door {
+      let old = open[DoorKey(wanted, of: settings, isPreview: isPreview)]
+      if let old, old.listener == id, old.isPreview == isPreview { return old }
+      let socket: BoundSocket
+      if let old { socket = old.socket } else { socket = try Listening.bind(wanted, resolved: resolved) }
+      return Door(listener: id, isPreview: isPreview, socket: socket)
     }
     self.id = id
     self.settings = settings
-    let production = try socket(settings.bind, isPreview: false)
-    address = production.address
-    doors = [Door(listener: id, isPreview: false, socket: production)]
+    let production = try door(settings.bind, isPreview: false)
+    address = production.socket.address
+    doors = [production]
     guard let wanted = settings.preview else {
       previewAddress = nil
       return
     }
     do throws(StartFailure) {
-      let preview = try socket(wanted, isPreview: true)
-      previewAddress = preview.address
-      doors.append(Door(listener: id, isPreview: true, socket: preview))
+      let preview = try door(wanted, isPreview: true)
+      previewAddress = preview.socket.address
+      doors.append(preview)
     } catch {
-      if !open.values.contains(where: { $0 === production }) { Listening.removeFile(of: production) }
+      if !open.values.contains(where: { $0.socket === production.socket }) {
+        Listening.removeFile(of: production.socket)
+      }
       throw error
     }
   }
 
-  var sockets: [(SocketKey, BoundSocket)] {
+  /// Opens several; where one fails, none is left open that was not before.
+  static func open(
+    _ wanted: [(id: ListenerID, settings: ListenerSettings)], resolved: [Address: [SocketAddress]],
+    reusing open: [DoorKey: Door] = [:]
+  ) throws(StartFailure) -> [OpenListener] {
+    var opened: [OpenListener] = []
+    for (id, settings) in wanted {
+      do throws(StartFailure) {
+        opened.append(try OpenListener(id: id, settings, resolved: resolved, reusing: open))
+      } catch {
+        discard(opened, keeping: open)
+        throw error
+      }
+    }
+    return opened
+  }
+
+  /// Takes back what was opened for something that has failed.
+  static func discard(_ opened: [OpenListener], keeping open: [DoorKey: Door] = [:]) {
+    let kept = Set(open.values.map { ObjectIdentifier($0.socket) })
+    for door in opened.flatMap(\.doors) where !kept.contains(ObjectIdentifier(door.socket)) {
+      Listening.removeFile(of: door.socket)
+    }
+  }
+
+  var keyedDoors: [(DoorKey, Door)] {
     doors.compactMap { door in
       let address = door.isPreview ? settings.preview : settings.bind
-      return address.map { (SocketKey($0, of: settings, isPreview: door.isPreview), door.socket) }
+      return address.map { (DoorKey($0, of: settings, isPreview: door.isPreview), door) }
     }
   }
 

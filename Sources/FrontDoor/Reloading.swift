@@ -1,6 +1,5 @@
 import Admin
 import Configuration
-import FoundationEssentials
 import LinuxIO
 import Relay
 import Switching
@@ -8,19 +7,22 @@ import Telemetry
 
 /// Reading the configuration again.
 extension FrontDoor {
-  /// All of it is checked, resolved and opened before anything changes; running sessions are not touched.
+  /// All of it is checked, resolved and opened before anything changes; running sessions are not touched. Switches go
+  /// on while the file is read and names are looked up, however long that takes.
   func reload(by requester: Requester?) async -> Result<ReloadReport, ErrorReport> {
     guard let file = launch.configFile else {
       return .failure(ErrorReport(code: "no-config", message: "started without a config file: nothing to reload"))
     }
-    await takeTurn()
-    defer { turn.give() }
-    if isStopping { return .failure(ErrorReport(code: "stopping", message: "the front door is stopping")) }
+    await reloadTurn.take()
+    defer { reloadTurn.give() }
     do {
       let text = try await resolver.read(file)
-      let settings = try Settings.load(text: text, file: file, overrides: launch.overrides)
-      let resolved = try await resolver.resolve(settings)
-      let report = try await replace(with: settings, resolved)
+      let new = try Settings.load(text: text, file: file, overrides: launch.overrides)
+      let resolved = try await resolver.resolve(new)
+      await turn.take()
+      defer { turn.give() }
+      if isStopping { return .failure(ErrorReport(code: "stopping", message: "the front door is stopping")) }
+      let report = try await replace(with: new, resolved.addresses)
       log.info(
         "reload",
         [
@@ -31,6 +33,7 @@ extension FrontDoor {
           "needsRestart": .string(report.needsRestart.joined(separator: ",")),
         ])
       publish("reload", "the configuration was read again")
+      retryNames(resolved.failures)
       return .success(report)
     } catch {
       return .failure(ErrorReport(code: "bad-config", message: "\(error)"))
@@ -42,29 +45,32 @@ extension FrontDoor {
   {
     let plan = ReloadPlan(from: settings, to: new)
     let old = listeners
-    let open = Dictionary(old.flatMap(\.sockets)) { first, _ in first }
+    let open = Dictionary(old.flatMap(\.keyedDoors)) { first, _ in first }
     let ids = Dictionary(uniqueKeysWithValues: old.map { ($0.settings.name, $0.id) })
     var number = lastListenerNumber
-    var opened: [OpenListener] = []
+    var wanted: [(id: ListenerID, settings: ListenerSettings)] = []
     for listener in new.listeners {
       if ids[listener.name] == nil { number += 1 }
-      let id = ids[listener.name] ?? ListenerID(number: number)
-      do throws(StartFailure) {
-        opened.append(try OpenListener(id: id, listener, resolved: resolved, reusing: open))
-      } catch {
-        discard(opened, keeping: open)
-        throw error
-      }
+      wanted.append((ids[listener.name] ?? ListenerID(number: number), listener))
     }
+    let opened = try OpenListener.open(wanted, resolved: resolved, reusing: open)
+    // Listeners that go keep their routes for now: connections in their backlogs, and those that are just being made,
+    // are still served.
+    let leaving = old.filter { gone in !opened.contains { $0.id == gone.id } }.map {
+      (id: $0.id, settings: $0.settings)
+    }
+    var book = targetBook
     let routes: Routes
     do throws(StartFailure) {
-      routes = try targetBook.routes(for: opened.map { ($0.id, $0.settings) }, resolved: resolved)
+      routes = try book.routes(for: wanted + leaving, resolved: resolved.merging(addresses) { fresh, _ in fresh })
     } catch {
-      discard(opened, keeping: open)
+      OpenListener.discard(opened, keeping: open)
       throw error
     }
 
     // Nothing fails from here on.
+    targetBook = book
+    addresses = resolved
     settings = keepingWhatNeedsRestart(of: settings, in: new)
     listeners = opened
     lastListenerNumber = number
@@ -73,25 +79,15 @@ extension FrontDoor {
     budget.setLimit(sessionLimit)
     // An address that goes on under another name, or as another kind of door, is watched by the new door after the
     // old one was let go; connections wait in the backlog meanwhile.
-    let kept = Set(opened.flatMap(\.sockets).map { ObjectIdentifier($0.1) })
-    for listener in old {
-      for door in listener.doors where !isOpen(door, in: opened) {
-        await workers.close(door)
-        if !kept.contains(ObjectIdentifier(door.socket)) { Listening.removeFile(of: door.socket) }
-      }
+    let oldDoors = old.flatMap(\.doors)
+    let newDoors = opened.flatMap(\.doors)
+    for door in oldDoors where !newDoors.contains(where: { $0 === door }) {
+      await workers.close(door)
+      if !newDoors.contains(where: { $0.socket === door.socket }) { Listening.removeFile(of: door.socket) }
     }
-    for listener in opened { for door in listener.doors where !isOpen(door, in: old) { workers.open(door) } }
+    for door in newDoors where !oldDoors.contains(where: { $0 === door }) { workers.open(door) }
     return ReloadReport(
-      added: plan.added, removed: plan.removed, changed: plan.changed, needsRestart: plan.needsRestart)
-  }
-
-  /// Whether a door with the same socket and the same meaning is among those of the listeners.
-  private func isOpen(_ door: Door, in listeners: [OpenListener]) -> Bool {
-    listeners.contains { listener in
-      listener.doors.contains {
-        $0.socket === door.socket && $0.listener == door.listener && $0.isPreview == door.isPreview
-      }
-    }
+      added: plan.added, removed: plan.removed, changed: plan.changed + plan.atOnce, needsRestart: plan.needsRestart)
   }
 
   private func keepingWhatNeedsRestart(of old: Settings, in new: Settings) -> Settings {
@@ -103,15 +99,32 @@ extension FrontDoor {
     return settings
   }
 
-  /// Takes back what was opened for a reload that has failed.
-  private func discard(_ opened: [OpenListener], keeping open: [OpenListener.SocketKey: BoundSocket]) {
-    for (key, socket) in opened.flatMap(\.sockets) where open[key] == nil { Listening.removeFile(of: socket) }
+  // MARK: Names
+
+  /// Milliseconds between two looks at names that have no address.
+  private static let nameRetryPause: Int64 = 5000
+
+  /// A name that does not resolve is a target that cannot be reached, no reason not to serve: it is looked up again
+  /// until it resolves.
+  func retryNames(_ failures: [ResolutionFailure]) {
+    for failure in failures { tell("target-unreachable", "\(failure)") }
+    guard !failures.isEmpty, !isRetryingNames else { return }
+    isRetryingNames = true
+    reactor.after(milliseconds: Self.nameRetryPause) { [self] in Task { await resolveAgain() } }
   }
 
-  func closeDoors(of listener: OpenListener) async {
-    for door in listener.doors {
-      await workers.close(door)
-      Listening.removeFile(of: door.socket)
+  private func resolveAgain() async {
+    await reloadTurn.take()
+    defer { reloadTurn.give() }
+    isRetryingNames = false
+    guard !isStopping, let resolved = try? await resolver.resolve(settings) else { return }
+    var book = targetBook
+    let wanted = listeners.map { (id: $0.id, settings: $0.settings) }
+    if let routes = try? book.routes(for: wanted, resolved: resolved.addresses) {
+      targetBook = book
+      addresses = resolved.addresses
+      workers.apply(routes, RelaySettings(settings.timeouts))
     }
+    retryNames(resolved.failures)
   }
 }

@@ -2,8 +2,17 @@ import Configuration
 import EventCore
 import LinuxIO
 
-/// Names to addresses, on a thread of its own: a slow name server makes nobody wait but the reload that asked.
+/// Names to addresses, and the config file to bytes, on a thread of its own: a slow name server makes nobody wait but the
+/// reload that asked.
 actor Resolver {
+  /// What a configuration's addresses came to.
+  struct Resolved: Sendable {
+    /// By the text of the configuration; a target that has none is left out.
+    var addresses: [Address: [SocketAddress]] = [:]
+    /// Of targets.
+    var failures: [ResolutionFailure] = []
+  }
+
   private let reactor: Reactor
   private let thread: LoopThread
 
@@ -13,24 +22,28 @@ actor Resolver {
 
   func read(_ file: String) throws(StartFailure) -> [UInt8] { try readConfig(file) }
 
-  /// The addresses of every target, by the text of the target.
-  func resolve(_ settings: Settings) throws(ResolutionFailure) -> [Address: [SocketAddress]] {
-    try Self.resolve(settings)
-  }
+  func resolve(_ settings: Settings) throws(StartFailure) -> Resolved { try Self.resolve(settings) }
 
-  /// The same on the calling thread, which may wait: at the start.
-  static func resolve(_ settings: Settings) throws(ResolutionFailure) -> [Address: [SocketAddress]] {
-    var found: [Address: [SocketAddress]] = [:]
+  /// The same on the calling thread, which may wait: at the start. Throws only for an address to listen at.
+  static func resolve(_ settings: Settings) throws(StartFailure) -> Resolved {
+    var resolved = Resolved()
     for listener in settings.listeners {
-      for address in listener.targets.blue + listener.targets.green where found[address] == nil {
-        found[address] = try address.resolve()
+      for address in [listener.bind, listener.preview].compactMap(\.self) {
+        do {
+          resolved.addresses[address] = try address.resolve()
+        } catch {
+          throw StartFailure("\(listener.name): cannot listen at \(address): \(error)")
+        }
       }
-      for address in [listener.bind, listener.preview].compactMap(\.self) where found[address] == nil {
-        if case .wildcard = address { continue }
-        found[address] = try address.resolve()
+      for address in listener.targets.blue + listener.targets.green where resolved.addresses[address] == nil {
+        do {
+          resolved.addresses[address] = try address.resolve()
+        } catch {
+          if !resolved.failures.contains(error) { resolved.failures.append(error) }
+        }
       }
     }
-    return found
+    return resolved
   }
 }
 

@@ -11,7 +11,7 @@ public struct ProcessSetUp: ~Copyable {
 
   /// Blocks the signals that are received as events, ignores SIGPIPE, and raises the descriptor limit.
   public init() throws(Errno) {
-    signals = try SignalReceiver(signals: [SIGTERM, SIGINT, SIGHUP])
+    signals = try SignalReceiver(signals: [SIGTERM, SIGINT, SIGHUP, SIGUSR2])
     Process.ignoreBrokenPipe()
     descriptorLimit = try Process.raiseDescriptorLimit()
   }
@@ -21,7 +21,7 @@ public struct ProcessSetUp: ~Copyable {
 
 /// Signals as events of the control thread.
 final class SignalWatch: ReactorHandler, @unchecked Sendable {
-  enum Signal { case terminate, reload }
+  enum Signal { case terminate, reload, upgrade }
 
   // All of it is used on the control thread once that runs.
   private let receiver: SignalReceiver?
@@ -38,7 +38,13 @@ final class SignalWatch: ReactorHandler, @unchecked Sendable {
   }
 
   func ready(_ readiness: Readiness) {
-    while let signal = nextSignal() { receive(signal == SIGHUP ? .reload : .terminate) }
+    while let signal = nextSignal() {
+      switch signal {
+      case SIGHUP: receive(.reload)
+      case SIGUSR2: receive(.upgrade)
+      default: receive(.terminate)
+      }
+    }
   }
 
   private func nextSignal() -> Int32? {

@@ -17,10 +17,13 @@ struct TargetBook {
   private var names: [Int32: Address] = [:]
   private var nextUnused: Int32 = 0
   private var free: [Int32] = []
+  /// Not configured any more when the routes were last made. Workers may have used the routes before until then, so
+  /// their lines are given up one reload later.
+  private var retired: Set<Key> = []
 
   /// Routes for a set of listeners; lines that nobody needs any more are given up.
   mutating func routes(
-    for listeners: [(ListenerID, ListenerSettings)], resolved: [Address: [SocketAddress]]
+    for listeners: [(id: ListenerID, settings: ListenerSettings)], resolved: [Address: [SocketAddress]]
   ) throws(StartFailure) -> Routes {
     var wanted: Set<Key> = []
     for (id, settings) in listeners {
@@ -28,11 +31,12 @@ struct TargetBook {
         for address in settings.targets[color] { wanted.insert(Key(listener: id, color: color, address: address)) }
       }
     }
-    for (key, slot) in slots where !wanted.contains(key) && board.sessions(slot) == 0 {
+    for (key, slot) in slots where !wanted.contains(key) && retired.contains(key) && board.sessions(slot) == 0 {
       slots[key] = nil
       names[slot] = nil
       free.append(slot)
     }
+    retired = Set(slots.keys.filter { !wanted.contains($0) })
     var routes = Routes(targets: [:])
     for (id, settings) in listeners {
       var targets = ByColor<[Target]>(both: [])

@@ -23,27 +23,30 @@ extension FrontDoor {
   /// then: a full disk never pins a bad release.) Transactions are one after another, in the order of their arrival;
   /// each is judged by the state it finds when its turn comes.
   func transact(_ request: SwitchMachine.Request, _ terms: Terms) async -> SwitchOutcome {
-    await takeTurn()
+    await turn.take()
     defer { turn.give() }
     let from = machine.state.active
-    var timing = Timing()
+    var timing = Timing(at: WallTime.now().description)
     var report = WorkerReport.empty
     var step = machine.begin(request)
     while true {
       switch step {
       case .persist(let next):
         let start = Instant.now()
-        let failure = await persist(next)
+        let failure = await persist(next, switchedAt: timing.at)
         timing.persist = Instant.now().microseconds(since: start)
         timing.isPersisted = failure == nil
-        if failure != nil { keepRewriting() }
+        if failure != nil {
+          if await isRestored() { timing.isPersisted = machine.state == next } else { keepRewriting() }
+        }
         step = machine.advance(failure.map { .notPersisted($0) } ?? .persisted)
       case .store(let next):
         timing.storedAt = .now()
-        timing.stored = WallTime.now()
         word.store(next.assignment)
         // Rounded up: a store takes nanoseconds.
         timing.flip = Instant.now().microseconds(since: timing.storedAt) + 1
+        // What was draining is what the barrier will find; whoever changes the drain now finds none.
+        if drain?.scope == .idleColor { drain = nil }
         step = machine.advance(.stored)
       case .barrier:
         report = await workers.confirm(machine.state.assignment)
@@ -51,7 +54,8 @@ extension FrontDoor {
         step = machine.advance(.confirmed)
       case .done(let next):
         let receipt = conclude(next, from: from, report, timing, terms, isRollback: request == .rollback)
-        await historyIsWritten()
+        // A disk that does not take the state will not take the record either.
+        if receipt.persisted { await historyIsWritten() }
         return .switched(receipt)
       case .unchanged: return .unchanged
       case .refused(let refusal): return .refused(refusal)
@@ -60,8 +64,9 @@ extension FrontDoor {
   }
 
   private struct Timing {
+    /// For people and for the state file.
+    let at: String
     var storedAt = Instant(nanoseconds: 0)
-    var stored = WallTime(microseconds: 0)
     var flip: Int64 = 0
     var confirm: Int64 = 0
     var persist: Int64 = 0
@@ -77,10 +82,9 @@ extension FrontDoor {
       receipts[receipts.count - 1].returnRemaining()
       settleLast()
     }
-    let at = timing.stored.description
-    switchedAt = at
+    switchedAt = timing.at
     var receipt = Receipt(
-      generation: state.generation, from: from, to: state.active, at: at, by: terms.by, reason: terms.reason)
+      generation: state.generation, from: from, to: state.active, at: timing.at, by: terms.by, reason: terms.reason)
     receipt.flipMicroseconds = timing.flip
     receipt.confirmMicroseconds = timing.confirm
     receipt.persistMicroseconds = timing.persist
@@ -108,11 +112,6 @@ extension FrontDoor {
     return receipts[receipts.count - 1]
   }
 
-  func takeTurn() async {
-    if turn.tryTake() { return }
-    await withCheckedContinuation { turn.wait($0) }
-  }
-
   // MARK: The state on disk
 
   /// Milliseconds that a write may take. A disk that hangs then counts as one that cannot be written.
@@ -120,38 +119,55 @@ extension FrontDoor {
   private static let rewritePause: Int64 = 1000
 
   /// nil: the state is on disk. Else the reason, for people.
-  func persist(_ state: PairState) async -> String? {
-    let record = StateRecord(pair: state, switchedAt: state == machine.state ? switchedAt : WallTime.now().description)
+  func persist(_ state: PairState, switchedAt: String?) async -> String? {
+    let record = StateRecord(pair: state, switchedAt: switchedAt)
     let store = store
-    return await bounded(milliseconds: Self.persistPatience) {
+    writesUnderWay += 1
+    return await bounded(milliseconds: Self.persistPatience) { [self] in
+      let failure: String?
       do {
         try await store.write(record)
-        return nil
+        failure = nil
       } catch {
-        return "\(error)"
+        failure = "\(error)"
       }
+      await writeReturned()
+      return failure
     } ?? "the disk did not answer within \(Self.persistPatience / 1000) s"
   }
 
-  /// Writes the state in force until it is on disk. After a write that failed it is not known what is there: a switch
-  /// that was refused must not come true with the next start, and a rollback that was not written must.
+  private func writeReturned() { writesUnderWay -= 1 }
+
+  /// After a write that failed it is not known what is on disk: a switch that was refused must not come true with the
+  /// next start, and a rollback that was not written must. So the state in force is written again: at once, if the disk
+  /// answers at all.
+  private func isRestored() async -> Bool {
+    guard writesUnderWay == 0 else { return false }
+    return await persist(machine.state, switchedAt: switchedAt) == nil
+  }
+
+  /// Writes the state in force until it is on disk.
   func keepRewriting() {
     guard !isRewriting else { return }
     isRewriting = true
+    rewriteLater()
+  }
+
+  private func rewriteLater() {
     reactor.after(milliseconds: Self.rewritePause) { [self] in Task { await rewrite() } }
   }
 
+  /// Takes no turn: a rollback must not wait for a disk that hangs. Where a transaction is under way, or an earlier
+  /// write has not come back, the next try is soon enough.
   private func rewrite() async {
-    await takeTurn()
+    guard machine.isIdle, writesUnderWay == 0 else { return rewriteLater() }
     let state = machine.state
-    let failure = await persist(state)
-    turn.give()
-    isRewriting = false
+    let failure = await persist(state, switchedAt: switchedAt)
+    if failure == nil, machine.state == state { isRewriting = false }
     if let failure {
       log.error("state-not-written", ["file": .string(settings.stateFile), "reason": .string(failure)])
-      keepRewriting()
-      return
     }
+    guard !isRewriting else { return rewriteLater() }
     log.info("state-written", ["file": .string(settings.stateFile)])
     if let last = receipts.last, last.generation == state.generation, !last.persisted {
       receipts[receipts.count - 1].persisted = true

@@ -16,20 +16,18 @@ final class OneShot<Value: Sendable>: Sendable {
 }
 
 /// Lets one at a time pass, in the order of arrival. For the code of one actor.
-struct Turn {
+final class Turn {
   private var isTaken = false
   private var waiting: [CheckedContinuation<Void, Never>] = []
 
-  /// True: it is the caller's turn at once. Else it has to queue up with `wait`.
-  mutating func tryTake() -> Bool {
-    guard !isTaken else { return false }
+  func take() async {
+    if isTaken { await withCheckedContinuation { waiting.append($0) } }
     isTaken = true
-    return true
   }
 
-  mutating func wait(_ continuation: CheckedContinuation<Void, Never>) { waiting.append(continuation) }
-
-  mutating func give() {
-    if waiting.isEmpty { isTaken = false } else { waiting.removeFirst().resume() }
+  /// Passes the turn on: it stays taken where somebody waits for it.
+  func give() {
+    isTaken = !waiting.isEmpty
+    if isTaken { waiting.removeFirst().resume() }
   }
 }

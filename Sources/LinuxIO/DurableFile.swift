@@ -5,7 +5,8 @@ import Glibc
 public enum DurableFile {
   /// The whole file, at most `limit` bytes of it; nil where it does not exist.
   public static func read(_ path: String, limit: Int) throws(Errno) -> [UInt8]? {
-    let number = unsafe linux_open(path, O_RDONLY, 0)
+    // Without waiting for a writer, where somebody has put a FIFO there.
+    let number = unsafe linux_open(path, O_RDONLY | O_NONBLOCK, 0)
     if number == -ENOENT { return nil }
     let file = Descriptor(owning: try checked(number))
     var bytes: [UInt8] = []

@@ -10,6 +10,8 @@ public struct Readiness: OptionSet, Sendable {
   @inlinable public static var writable: Readiness { Readiness(rawValue: EPOLLOUT.rawValue) }
   /// The peer has shut down its writing (FIN), or the connection is gone.
   @inlinable public static var readHangUp: Readiness { Readiness(rawValue: EPOLLRDHUP.rawValue) }
+  /// An urgent byte has arrived.
+  @inlinable public static var urgent: Readiness { Readiness(rawValue: EPOLLPRI.rawValue) }
   /// Both directions are shut down.
   @inlinable public static var hangUp: Readiness { Readiness(rawValue: EPOLLHUP.rawValue) }
   @inlinable public static var error: Readiness { Readiness(rawValue: EPOLLERR.rawValue) }

@@ -16,6 +16,7 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
   /// This process or the system is out of descriptors or of memory for sockets: a matter of waiting, not of the peer.
   public var isShortage: Bool {
     self == .tooManyOpenFiles || self == .tooManyOpenFilesInSystem || self == .noBuffers || self == .noMemory
+      || self == .noSpace
   }
 
   public static let wouldBlock = Errno(rawValue: EAGAIN)
@@ -28,6 +29,8 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
   public static let tooManyOpenFiles = Errno(rawValue: EMFILE)
   public static let tooManyOpenFilesInSystem = Errno(rawValue: ENFILE)
   public static let noBuffers = Errno(rawValue: ENOBUFS)
+  /// Of epoll_ctl(2): the user's limit on watches is reached.
+  public static let noSpace = Errno(rawValue: ENOSPC)
   public static let noMemory = Errno(rawValue: ENOMEM)
   public static let addressInUse = Errno(rawValue: EADDRINUSE)
   public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)

@@ -8,14 +8,19 @@ struct Endpoint: ~Copyable {
   let socket: Descriptor
   var isReadable = false
   var isWritable = false
-  /// FIN or worse has been announced: reading goes on until it is found, even where a read came back short.
-  var sawReadHangUp = false
+  /// A read that comes back short does not mean that the socket is empty: FIN was announced and is still to be found,
+  /// or the kernel ends reads early: at an urgent byte (tcp(7)), at descriptors in AF_UNIX (unix(7)). Reading goes on
+  /// until a call has said `wouldBlock`.
+  var shortReadsMislead: Bool
   /// The connection was reset or has failed. A later end of file on it is no FIN.
   var isBroken = false
 
-  init(_ socket: consuming Descriptor) { self.socket = socket }
+  init(_ socket: consuming Descriptor, family: SocketAddress.Family) {
+    self.socket = socket
+    shortReadsMislead = family == .local
+  }
 
-  static var absent: Endpoint { Endpoint(.none) }
+  static var absent: Endpoint { Endpoint(.none, family: .local) }
 
   mutating func absorb(_ readiness: Readiness) {
     if readiness.contains(.error) { isBroken = true }
@@ -23,8 +28,8 @@ struct Endpoint: ~Copyable {
     let isOver = !readiness.isDisjoint(with: [.error, .hangUp])
     if isOver || readiness.contains(.readable) { isReadable = true }
     if isOver || readiness.contains(.writable) { isWritable = true }
-    if !readiness.isDisjoint(with: [.readHangUp, .hangUp, .error]) {
-      sawReadHangUp = true
+    if !readiness.isDisjoint(with: [.readHangUp, .hangUp, .error, .urgent]) {
+      shortReadsMislead = true
       isReadable = true
     }
   }

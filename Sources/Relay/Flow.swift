@@ -60,9 +60,8 @@ import LinuxIO
       case .bytes(let count):
         budget -= count
         bytes &+= UInt64(count)
-        // A short read has emptied the socket, and new bytes are a new edge (epoll(7)). An end that was announced
-        // before would not be told again, so with one reading goes on.
-        if count < BufferPool.bufferSize && !source.sawReadHangUp { source.isReadable = false }
+        // A short read has emptied the socket, and new bytes are a new edge: epoll(7).
+        if count < BufferPool.bufferSize && !source.shortReadsMislead { source.isReadable = false }
         guard send(count, to: &sink, &lane) else { return .sinkBroken }
       case .wouldBlock:
         source.isReadable = false

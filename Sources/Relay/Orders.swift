@@ -17,7 +17,6 @@ enum WorkerOrder: Sendable {
   case report(reply: @Sendable (WorkerReport) -> Void)
   case drain(DrainOrder?)
   case list(reply: @Sendable ([SessionSnapshot]) -> Void)
-  case stop
 }
 
 /// When the sessions that are to drain are closed.

@@ -12,7 +12,7 @@ public struct ListenerID: Hashable, Sendable {
 public struct Target: Sendable {
   /// Its line on the `TargetBoard`.
   public let slot: Int32
-  /// In the order to try; not empty.
+  /// In the order to try; empty where the name has none at present.
   public let addresses: [SocketAddress]
   public init(slot: Int32, addresses: [SocketAddress]) { (self.slot, self.addresses) = (slot, addresses) }
 }
@@ -91,7 +91,6 @@ public final class SessionBudget: Sendable {
   public init(limit: Int) { self.limit = Atomic(limit) }
 
   public func setLimit(_ limit: Int) { self.limit.store(limit, ordering: .relaxed) }
-  public var inUse: Int { used.load(ordering: .relaxed) }
 
   /// False: the limit is reached.
   func take() -> Bool {

@@ -66,8 +66,11 @@ struct Session: ~Copyable {
   /// With `resetting`: what the kernel still had to deliver when last seen. -1: not looked at yet.
   var unsentBefore: Int32 = -1
 
-  init(client: consuming Descriptor, account: Account, assignment: Assignment, listener: ListenerID, now: Instant) {
-    self.client = Endpoint(client)
+  init(
+    client: consuming Descriptor, family: SocketAddress.Family, account: Account, assignment: Assignment,
+    listener: ListenerID, now: Instant
+  ) {
+    self.client = Endpoint(client, family: family)
     self.account = account
     self.assignment = assignment
     self.listener = listener
@@ -127,11 +130,13 @@ struct Session: ~Copyable {
     }
   }
 
-  /// Whether nothing is queued anywhere and no byte has moved for a second: such a session can be closed with FIN and
-  /// loses nothing.
-  func isQuiet(at now: Instant) -> Bool {
-    phase == .relaying && !inbound.hasHeldBytes && !outbound.hasHeldBytes
-      && now.milliseconds(since: lastActivity) >= 1000
+  /// Whether no byte has moved for a second, and closing it with FIN harms nothing.
+  func isQuiet(at now: Instant) -> Bool { now.milliseconds(since: lastActivity) >= 1000 && canEndWithFIN }
+
+  /// Whether nothing is queued anywhere and both directions are open. Where one has ended, the other may be in the
+  /// middle of an answer, and an answer that was cut must not look complete.
+  var canEndWithFIN: Bool {
+    phase == .relaying && !isHalfClosed && !inbound.hasHeldBytes && !outbound.hasHeldBytes
       && client.socket.unreadBytes == 0 && backend.socket.unreadBytes == 0
       && client.socket.unsentBytes == 0 && backend.socket.unsentBytes == 0
   }

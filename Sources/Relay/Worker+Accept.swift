@@ -22,7 +22,7 @@ extension Worker {
   mutating func open(_ door: Door) {
     let index = doors.firstIndex { $0 == nil } ?? doors.count
     if index == doors.count { doors.append(door) } else { doors[index] = door }
-    if acceptPause == .none { watchDoor(index) }
+    if acceptPause == .none, !watchDoor(index) { pauseAccepting(.descriptors) }
   }
 
   /// Stops watching a listening socket. Connections that wait in its queue are taken first: closing it would reset them.
@@ -87,7 +87,8 @@ extension Worker {
     let (account, assignment) = claim(isPreview: door.isPreview)
     let number = socket.number
     let session = Session(
-      client: socket, account: account, assignment: assignment, listener: door.listener, now: loop.now)
+      client: socket, family: door.socket.address.family, account: account, assignment: assignment,
+      listener: door.listener, now: loop.now)
     guard let token = sessions.insert(session) else {
       // The slab holds as many as the descriptor limit allows; beyond that there is nothing to relay with.
       shared.gates[index].removeLoad()
@@ -106,7 +107,7 @@ extension Worker {
   }
 
   /// Everything, told once for each change: the one registration that a socket ever gets.
-  static var interest: Readiness { [.readable, .writable, .readHangUp, .edgeTriggered] }
+  static var interest: Readiness { [.readable, .writable, .readHangUp, .urgent, .edgeTriggered] }
 
   /// The claim: the one place where a session learns which color it belongs to, by one read of the word.
   func claim(isPreview: Bool) -> (Account, Assignment) {
@@ -138,13 +139,15 @@ extension Worker {
     acceptPause = .none
     loop.timers.cancel(acceptTimer)
     acceptTimer = .none
-    for index in doors.indices where doors[index] != nil { watchDoor(index) }
+    var isComplete = true
+    for index in doors.indices where doors[index] != nil { isComplete = watchDoor(index) && isComplete }
+    if !isComplete { pauseAccepting(.descriptors) }
   }
 
-  private func watchDoor(_ index: Int) {
-    guard let door = doors[index] else { return }
-    // Fails only where the kernel has no memory for it; the other workers watch the socket too.
-    try? loop.watch(door.socket.descriptor, for: [.readable, .exclusive], Fixture.door(index))
+  /// False: the kernel has no room for another watch at present.
+  private func watchDoor(_ index: Int) -> Bool {
+    guard let door = doors[index] else { return true }
+    return (try? loop.watch(door.socket.descriptor, for: [.readable, .exclusive], Fixture.door(index))) != nil
   }
 
   private func unwatchDoor(_ index: Int) {

@@ -75,9 +75,9 @@ extension Worker {
       if case .failed = result { return result }
       try loop.watch(socket, for: Self.interest, token.lane(1))
       sessions[token].attempt.isRetrying = false
-      // An earlier attempt's socket is closed here. None of its events is still to come: it is told at most once a
-      // tick, and either that event or a timer, which comes after all events, has led here.
-      sessions[token].backend = Endpoint(socket)
+      // An earlier attempt's socket was closed by `addressFailed`. None of its events is still to come: it is told at
+      // most once a tick, and either that event or a timer, which comes after all events, has led here.
+      sessions[token].backend = Endpoint(socket, family: address.family)
       return result
     } catch {
       return .failed(error)
@@ -130,7 +130,8 @@ extension Worker {
     nextTarget &+= 1
     for offset in targets.indices {
       let position = Int((UInt(bitPattern: nextTarget) &+ UInt(offset)) % UInt(targets.count))
-      if tried & 1 << UInt64(position) != 0 { continue }
+      // A name that has no address at present counts as tried.
+      if tried & 1 << UInt64(position) != 0 || targets[position].addresses.isEmpty { continue }
       let slot = targets[position].slot
       let rank = (isAvoided: shared.board.isAvoided(slot, at: loop.now), sessions: shared.board.sessions(slot))
       let isBetter =
@@ -156,6 +157,8 @@ extension Worker {
       if !shared.board.isAvoided(target, at: loop.now) { shared.news(.connectFailed(target: target, errno)) }
       shared.board.avoid(target, until: loop.now.advanced(milliseconds: Self.avoidTime))
     }
+    // A connect that is still under way must not end as that of the next target.
+    sessions[token].backend = .absent
     sessions[token].attempt.nextAddress += 1
     sessions[token].attempt.isRetrying = false
   }
@@ -173,7 +176,7 @@ extension Worker {
     let account = sessions[token].account
     let (newAccount, assignment) = claim(isPreview: account == .preview)
     if account != .preview, assignment.color != sessions[token].assignment.color {
-      leave(account, .moved)
+      leave(account, sessions[token].assignment, .moved)
       sessionsByAccount[Int(newAccount.rawValue)] += 1
       counters[Int(newAccount.rawValue)].accepted += 1
       sessions[token].account = newAccount
@@ -184,7 +187,7 @@ extension Worker {
       return
     }
     counters[Int(account.rawValue)].connectFailures += 1
-    if account == Account(confirmed.color.other) { tally.connectFailures += 1 }
+    if wasLeftBehind(account, sessions[token].assignment) { tally.connectFailures += 1 }
     requestClose(token, .ended, resets: true)
   }
 }

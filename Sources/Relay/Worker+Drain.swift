@@ -48,14 +48,22 @@ extension Worker {
   }
 
   private func isDraining(_ token: Token) -> Bool {
-    drainOrder?.scope == .everything || sessions[token].account == Account(confirmed.color.other)
+    drainOrder?.scope == .everything || wasLeftBehind(sessions[token].account, sessions[token].assignment)
+  }
+
+  /// Whether a session belongs to the color that the confirmed switch has left. One that was claimed after the next
+  /// store already, whose barrier is still to come, is none of them.
+  func wasLeftBehind(_ account: Account, _ assignment: Assignment) -> Bool {
+    account == Account(confirmed.color.other) && assignment.generation < confirmed.generation
   }
 
   mutating func advanceDrain() {
     guard let order = drainOrder else { return }
     if loop.now >= order.deadline {
-      // What does not fit in the budget is cut in the next tick.
-      if cutRemaining() { drainTimer = loop.timers.arm(at: loop.now, Fixture.drainTimer) }
+      // What does not fit in the budget is cut in the ticks that follow, with other sessions' turns in between.
+      let isCut = cutRemaining()
+      let next = loop.now.advanced(milliseconds: isCut ? Self.spreadStep : 1)
+      if drainingSessions > 0 { drainTimer = loop.timers.arm(at: next, Fixture.drainTimer) }
       return
     }
     closeQuiet(order)
@@ -85,15 +93,17 @@ extension Worker {
     }
   }
 
-  /// Resets what is left; true where there is more to do.
+  /// Resets what is left, from where the last step ended; false where there may be more.
   private mutating func cutRemaining() -> Bool {
     var budget = Self.cutBudget
-    for slot in 0..<sessions.highWater {
-      guard let token = sessions.token(at: slot), sessions[token].phase != .closing, isDraining(token) else { continue }
-      if budget == 0 { return true }
+    for _ in 0..<sessions.highWater {
+      drainCursor = drainCursor + 1 < sessions.highWater ? drainCursor + 1 : 0
+      guard let token = sessions.token(at: drainCursor), sessions[token].phase != .closing, isDraining(token)
+      else { continue }
       requestClose(token, .cut, resets: true)
       budget -= 1
+      if budget == 0 { return false }
     }
-    return false
+    return true
   }
 }

@@ -86,7 +86,8 @@ extension Worker {
       sessions[token].lastActivity = loop.now
     }
     let isStuck = loop.now.milliseconds(since: sessions[token].lastActivity) >= Self.resetPatience
-    let isHolding = sessions[token].inbound.hasHeldBytes || sessions[token].outbound.hasHeldBytes
+    let isHolding =
+      sessions[token].inbound.hasHeldBytes || sessions[token].outbound.hasHeldBytes || sessions[token].isDeferred
     if isStuck || (unsent == 0 && !isHolding) {
       finishReset(token)
     } else {
@@ -138,10 +139,7 @@ extension Worker {
       schedule(token, at: idleDeadline(token))
       return
     }
-    // An answer that was cut must not look complete: only a session that is open both ways and has nothing queued
-    // ends with FIN.
-    let isQuiet = !sessions[token].isHalfClosed && sessions[token].isQuiet(at: loop.now)
-    requestClose(token, .ended, resets: !isQuiet)
+    requestClose(token, .ended, resets: !sessions[token].canEndWithFIN)
   }
 
   // MARK: Closing
@@ -168,7 +166,7 @@ extension Worker {
         session.client.socket.resetOnClose()
         if session.backend.socket.isOpen { session.backend.socket.resetOnClose() }
       }
-      leave(session.account, closing.outcome)
+      leave(session.account, session.assignment, closing.outcome)
       shared.gates[index].removeLoad()
       shared.budget.giveBack()
     }
@@ -178,8 +176,8 @@ extension Worker {
   }
 
   /// A session leaves its account. Where it was draining, the tally says what became of it.
-  mutating func leave(_ account: Account, _ outcome: DrainOutcome) {
+  mutating func leave(_ account: Account, _ assignment: Assignment, _ outcome: DrainOutcome) {
     sessionsByAccount[Int(account.rawValue)] -= 1
-    if account == Account(confirmed.color.other) { tally.count(outcome) }
+    if wasLeftBehind(account, assignment) { tally.count(outcome) }
   }
 }

@@ -71,7 +71,6 @@ struct Worker: ~Copyable {
   var closes: [Closing] = []
   var hasMail = false
   var replies: [(closed: DrainTally, reply: @Sendable (WorkerReport) -> Void)] = []
-  var isStopped = false
 
   /// A session to close at the end of the tick.
   struct Closing {
@@ -93,9 +92,9 @@ struct Worker: ~Copyable {
     confirmed = shared.word.load()
   }
 
-  /// Serves until it is told to stop. Throws only what epoll_wait(2) fails with, which is a programming error.
+  /// Serves until the process ends. Throws only what epoll_wait(2) fails with, which is a programming error.
   mutating func run() throws(Errno) {
-    while !isStopped { try tick() }
+    while true { try tick() }
   }
 
   /// One round. Nothing is closed before its end, so a token stays valid for as long as its events are handled; orders
@@ -107,7 +106,11 @@ struct Worker: ~Copyable {
       let (token, readiness) = loop.event(at: index)
       handle(token, readiness)
     }
-    while let (_, token) = loop.popExpired() { timerFired(token) }
+    // As many as there are now: one that arms another for this very moment must not keep the tick from ending.
+    for _ in 0..<loop.timers.count {
+      guard let (_, token) = loop.popExpired() else { break }
+      timerFired(token)
+    }
     if hasMail { readMail() }
     if !closes.isEmpty { performCloses() }
     if !replies.isEmpty { answerReplies() }
@@ -161,7 +164,6 @@ struct Worker: ~Copyable {
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)
       case .list(let reply): reply(snapshots())
-      case .stop: isStopped = true
       }
     }
   }

@@ -56,8 +56,6 @@ public final class WorkerPool: Sendable {
   }
 
   public var count: Int { shared.gates.count }
-  /// Sessions a worker, at this moment.
-  public var loads: [Int] { shared.gates.map(\.load) }
 
   public func apply(_ routes: Routes, _ settings: RelaySettings) { post(.apply(routes, settings)) }
   public func open(_ door: Door) { post(.open(door)) }
@@ -77,12 +75,6 @@ public final class WorkerPool: Sendable {
   public func report() async -> WorkerReport { await gather(+) { .report(reply: $0) } }
 
   public func sessions() async -> [SessionSnapshot] { await gather(+) { .list(reply: $0) } }
-
-  /// Ends the threads, without a word to the sessions.
-  public func stop() {
-    post(.stop)
-    for thread in threads { thread.join() }
-  }
 
   private func post(_ order: WorkerOrder) {
     for gate in shared.gates { gate.mailbox.post(order) }

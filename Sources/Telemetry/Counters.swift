@@ -1,6 +1,7 @@
 /// What a worker counts for one color (or for its preview listeners). Plain numbers, written by the one worker that
 /// owns them; others see copies that the worker hands out. They start at 0 and only grow.
 public struct TrafficCounters: Equatable, Sendable {
+  /// Sessions that were claimed for it: one that moved to the other color is counted by both.
   public var accepted: UInt64 = 0
   /// Sessions that found no target of their color.
   public var connectFailures: UInt64 = 0
