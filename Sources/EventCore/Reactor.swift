@@ -12,7 +12,7 @@ public protocol ReactorHandler: AnyObject {
 /// the thread wait.
 ///
 /// All but `post`, `enqueue` and `stop` belongs to the thread that runs it.
-public final class Reactor: SerialExecutor, @unchecked Sendable {
+public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   private enum Letter: Sendable {
     case job(UnownedJob)
     case work(@Sendable () -> Void)
@@ -138,7 +138,8 @@ public final class Reactor: SerialExecutor, @unchecked Sendable {
     for letter in mailbox.takeAll() {
       switch letter {
       case .work(let work): work()
-      case .job(let job): unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+      case .job(let job):
+        unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
       }
     }
   }

@@ -27,7 +27,7 @@ extension FrontDoor {
       deadlineOnWall: WallTime(microseconds: WallTime.now().microseconds + timeout * 1000))
     drain = plan
     workers.drain(order(for: plan, window: timeout))
-    reactor.after(milliseconds: Self.progressPause) { [self] in Task { await tellProgress(of: plan.generation) } }
+    reactor.after(milliseconds: Self.progressPause) { [self] in start { await $0.tellProgress(of: plan.generation) } }
   }
 
   /// The spread is at most half of the window.
@@ -55,7 +55,7 @@ extension FrontDoor {
 
   func received(_ news: WorkerNews) {
     switch news {
-    case .drained: Task { await checkDrained() }
+    case .drained: start { await $0.checkDrained() }
     case .limitReached(.sessions):
       tell("limit", "the session limit is reached: \(sessionLimit); new connections wait in the backlog")
     case .limitReached(.descriptors(let errno)): tell("limit", "no descriptor for a connection: \(errno)")
@@ -132,7 +132,7 @@ extension FrontDoor {
     guard let plan = drain, plan.generation == generation else { return }
     let progress = drainReport(plan, report)
     publish("drain", "\(progress.remaining) of \(progress.initial) sessions still drain", drain: progress)
-    reactor.after(milliseconds: Self.progressPause) { [self] in Task { await tellProgress(of: generation) } }
+    reactor.after(milliseconds: Self.progressPause) { [self] in start { await $0.tellProgress(of: generation) } }
   }
 
   func drainReport(_ plan: DrainPlan, _ report: WorkerReport) -> DrainReport {

@@ -28,7 +28,7 @@ extension FrontDoor {
       return
     }
     let by = Requester(uid: request.peer?.uid ?? UInt32.max, pid: request.peer?.pid ?? 0)
-    Task { await answer(call, id, by: by) }
+    start { await $0.answer(call, id, by: by) }
   }
 
   private func answer(_ call: AdminCall, _ id: ResponseID, by: Requester) async {
@@ -58,7 +58,7 @@ extension FrontDoor {
   /// The stop goes on after the answer.
   private func answerStop(by: Requester) async -> HTTPResponse {
     log.info("stop", ["uid": .count(by.uid), "pid": .count(by.pid)])
-    Task { await stop() }
+    start { await $0.stop() }
     return HTTPResponse(json: await status())
   }
 

@@ -159,7 +159,7 @@ public actor FrontDoor {
     for listener in listeners { for door in listener.doors { workers.open(door) } }
     sayReady()
     retryNames(unresolvedAtStart)
-    Task { await persistInitialState() }
+    start { await $0.persistInitialState() }
   }
 
   private func sayReady() {
@@ -205,12 +205,12 @@ public actor FrontDoor {
         return reactor.stop()
       }
       log.info("stop", ["reason": "signal"])
-      Task { await stop() }
+      start { await $0.stop() }
     case .upgrade: log.warning("upgrade-refused", ["reason": "upgrade is not built yet"])
     case .reload:
-      Task {
-        let outcome = await reload(by: nil)
-        if case .failure(let error) = outcome { log.error("reload-refused", ["reason": .string(error.error.message)]) }
+      start {
+        guard case .failure(let error) = await $0.reload(by: nil) else { return }
+        $0.log.error("reload-refused", ["reason": .string(error.error.message)])
       }
     }
   }

@@ -18,7 +18,7 @@ extension FrontDoor {
     history.unwritten.append(receipt)
     guard !history.isWriting else { return }
     history.isWriting = true
-    Task { await writeHistory() }
+    start { await $0.writeHistory() }
   }
 
   /// Returns when all that was remembered is on disk, or could not be written; at the latest after a second.

@@ -110,7 +110,7 @@ extension FrontDoor {
     for failure in failures { tell("target-unreachable", "\(failure)") }
     guard !failures.isEmpty, !isRetryingNames else { return }
     isRetryingNames = true
-    reactor.after(milliseconds: Self.nameRetryPause) { [self] in Task { await resolveAgain() } }
+    reactor.after(milliseconds: Self.nameRetryPause) { [self] in start { await $0.resolveAgain() } }
   }
 
   private func resolveAgain() async {

@@ -154,7 +154,7 @@ extension FrontDoor {
   }
 
   private func rewriteLater() {
-    reactor.after(milliseconds: Self.rewritePause) { [self] in Task { await rewrite() } }
+    reactor.after(milliseconds: Self.rewritePause) { [self] in start { await $0.rewrite() } }
   }
 
   /// Takes no turn: a rollback must not wait for a disk that hangs. Where a transaction is under way, or an earlier
@@ -163,7 +163,7 @@ extension FrontDoor {
     guard machine.isIdle, writesUnderWay == 0 else { return rewriteLater() }
     let state = machine.state
     let failure = await persist(state, switchedAt: switchedAt)
-    if failure == nil, machine.state == state { isRewriting = false }
+    if failure == nil, machine.state == state, writesUnderWay == 0 { isRewriting = false }
     if let failure {
       log.error("state-not-written", ["file": .string(settings.stateFile), "reason": .string(failure)])
     }
@@ -182,9 +182,9 @@ extension FrontDoor {
     await withCheckedContinuation { continuation in
       let oneShot = OneShot<Value?>(continuation)
       let timer = reactor.after(milliseconds: milliseconds) { oneShot.resume(nil) }
-      Task {
+      start {
         let value = await work()
-        reactor.cancel(timer)
+        $0.reactor.cancel(timer)
         oneShot.resume(value)
       }
     }

@@ -31,3 +31,11 @@ final class Turn {
     if isTaken { waiting.removeFirst().resume() }
   }
 }
+
+extension FrontDoor {
+  /// Starts something on the control thread. With the preference a continuation that is resumed comes straight back
+  /// to it, too, instead of by way of the runtime's own threads.
+  func start(_ work: @escaping @Sendable (isolated FrontDoor) async -> Void) {
+    Task(executorPreference: reactor) { await work(self) }
+  }
+}

@@ -859,8 +859,13 @@ class FrontDoor:
     # What it uses
 
     def descriptors_open(self) -> int:
-        self.status()  # what is opened at the first call is open then
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """Once their number has come to rest: what is opened or closed a moment after a call is so by then."""
+        self.status()
+        counts: list[int] = []
+        while len(counts) < 200 and len(set(counts[-5:])) != 1 or len(counts) < 5:
+            counts.append(len(os.listdir(f"/proc/{self.pid}/fd")))
+            time.sleep(0.02)
+        return counts[-1]
 
     def memory(self) -> int:
         """Bytes of its own memory that are resident (not files, not shared)."""
