@@ -32,11 +32,14 @@ let package = Package(
     room("Switching"),
     room("Configuration", ["Switching", "LinuxIO", "Arguments"]),
     room("Telemetry", ["LinuxIO"]),
-    room("Relay", ["EventCore", "Switching", "Telemetry"]),
-    room("Admin", ["EventCore", "HTTPFraming", "Switching"]),
+    room("Relay", ["EventCore", "Switching", "Telemetry", "LinuxIO"]),
+    room("Admin", ["EventCore", "HTTPFraming", "Switching", "LinuxIO"]),
     room(
       "FrontDoor", ["Arguments", "Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
-    .executableTarget(name: "bgproxy", dependencies: ["FrontDoor", "Arguments"], swiftSettings: settings),
+    .executableTarget(
+      name: "bgproxy",
+      dependencies: ["FrontDoor", "Arguments", "Configuration", "Telemetry", "Switching", "LinuxIO"],
+      swiftSettings: settings),
     .executableTarget(
       name: "bgproxyctl", dependencies: ["Admin", "Arguments", "Switching", "LinuxIO"], swiftSettings: settings),
     tests("LinuxIO"),

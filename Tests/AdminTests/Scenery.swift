@@ -71,8 +71,9 @@ final class TestServer: @unchecked Sendable {
     let box = UncheckedBox(server)
     reactor.post { box.value.close() }
     reactor.stop()
-    // The last reference may be one that the reactor's own thread lets go of.
-    if !reactor.isCurrent { thread.join() }
+    // The last reference may be one that the reactor's own thread lets go of, which cannot wait for itself.
+    let thread = thread
+    if reactor.isCurrent { Task.detached { thread.join() } } else { thread.join() }
   }
 
   private struct UncheckedBox: @unchecked Sendable {
