@@ -232,9 +232,11 @@ public actor FrontDoor {
     64 + HTTPServer.Limits().connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
   }
 
-  /// The sessions that the descriptor limit allows: each has a client's and a backend's.
+  /// The sessions that the descriptor limit allows: each has a client's and a backend's. Where the limit is small, half
+  /// of it is kept back.
   static func descriptorSessions(_ settings: Settings, descriptorLimit: Int) -> Int {
-    min(mostSessions, max(1, (descriptorLimit - reservedDescriptors(settings)) / 2))
+    let reserved = min(reservedDescriptors(settings), descriptorLimit / 2)
+    return min(mostSessions, max(1, (descriptorLimit - reserved) / 2))
   }
 
   static func sessionLimit(_ settings: Settings, descriptorLimit: Int) -> Int {

@@ -23,7 +23,6 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
   public static let inProgress = Errno(rawValue: EINPROGRESS)
   public static let connectionReset = Errno(rawValue: ECONNRESET)
   public static let connectionRefused = Errno(rawValue: ECONNREFUSED)
-  public static let connectionAborted = Errno(rawValue: ECONNABORTED)
   public static let brokenPipe = Errno(rawValue: EPIPE)
   public static let timedOut = Errno(rawValue: ETIMEDOUT)
   public static let tooManyOpenFiles = Errno(rawValue: EMFILE)

@@ -59,7 +59,6 @@ public struct WorkerReport: Sendable {
 
   public func sessions(of color: Color) -> Int { sessions[Int(Account(color).rawValue)] }
   public func counters(of color: Color) -> TrafficCounters { counters[Int(Account(color).rawValue)] }
-  public var previewSessions: Int { sessions[Int(Account.preview.rawValue)] }
   public var allSessions: Int { sessions.reduce(0, +) }
 }
 
