@@ -4,6 +4,7 @@ import Glibc
 public final class LoopThread: @unchecked Sendable {
   // Written by `init` before the thread is shared with anybody; `join` is called once, by the owner.
   private var thread: pthread_t = 0
+  private var isJoined = false
 
   private final class Body {
     let name: String
@@ -24,11 +25,18 @@ public final class LoopThread: @unchecked Sendable {
         return nil
       }, body.toOpaque())
     if failure != 0 {
+      thread = 0
       unsafe body.release()
       throw Errno(rawValue: failure)
     }
   }
 
-  /// Waits until the thread's body has returned.
-  public func join() { pthread_join(thread, nil) }
+  /// Where nobody has waited for its end, the thread goes on by itself and leaves nothing behind.
+  deinit { if thread != 0 && !isJoined { pthread_detach(thread) } }
+
+  /// Waits until the thread's body has returned. At most once.
+  public func join() {
+    pthread_join(thread, nil)
+    isJoined = true
+  }
 }
