@@ -32,7 +32,7 @@ let package = Package(
     room("Switching"),
     room("Configuration", ["Switching", "LinuxIO", "Arguments"]),
     room("Telemetry", ["LinuxIO"]),
-    room("Relay", ["EventCore", "Switching", "Telemetry", "LinuxIO"]),
+    room("Relay", ["EventCore", "HTTPFraming", "Switching", "Telemetry", "LinuxIO"]),
     room("Admin", ["EventCore", "HTTPFraming", "Switching", "LinuxIO"]),
     room(
       "FrontDoor", ["Arguments", "Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),

@@ -18,16 +18,17 @@ public struct StatusReport: Codable, Equatable, Sendable {
   public var colors: ByColor<ColorReport>
   public var held: Int
   public var parked: Int
+  @Nullable public var hold: HoldReport?
   @Nullable public var drain: DrainReport?
   @Nullable public var lastSwitch: Receipt?
   public var listeners: [ListenerReport]
 
   /// The first that applies.
-  public enum Phase: String, Codable, Sendable { case stopping, draining, steady }
+  public enum Phase: String, Codable, Sendable { case stopping, paused, holding, draining, steady }
 
   public init(
     version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,
-    switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int,
+    switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int, hold: HoldReport? = nil,
     drain: DrainReport?, lastSwitch: Receipt?, listeners: [ListenerReport]
   ) {
     self.version = version
@@ -45,14 +46,32 @@ public struct StatusReport: Codable, Equatable, Sendable {
     self.switchedAt = switchedAt
     self.drain = drain
     self.lastSwitch = lastSwitch
+    self.hold = hold
   }
 }
+public struct HoldReport: Codable, Equatable, Sendable {
+  public var since: String
+  public var until: String
+  public var by: Requester
+  public var inFlight: Int
+  @Nullable public var handover: Color?
+  public init(since: String, until: String, by: Requester, inFlight: Int, handover: Color?) {
+    (self.since, self.until, self.by, self.inFlight) = (since, until, by, inFlight)
+    self.handover = handover
+  }
+}
+public struct PauseRequest: Codable, Equatable, Sendable { public var wait: Bool?; public var max: String? }
 
 public struct ColorReport: Codable, Equatable, Sendable {
   /// nil: not known, since nothing probes the targets.
   @Nullable public var healthy: Bool?
   public var sessions: Int
   public var draining: Int
+  public var idle: Int
+  public var busy: Int
+  public var opaque: Int
+  public var idleCloses: UInt64
+  public var retries: UInt64
   public var accepted: UInt64
   public var requests: UInt64
   public var connectFailures: UInt64
@@ -61,11 +80,12 @@ public struct ColorReport: Codable, Equatable, Sendable {
   public var bytesOut: UInt64
 
   public init(
-    healthy: Bool?, sessions: Int, draining: Int, accepted: UInt64, requests: UInt64, connectFailures: UInt64,
-    resets: UInt64, bytesIn: UInt64, bytesOut: UInt64
+    healthy: Bool?, sessions: Int, draining: Int, idle: Int, busy: Int, opaque: Int, accepted: UInt64, requests: UInt64, connectFailures: UInt64,
+    resets: UInt64, idleCloses: UInt64, retries: UInt64, bytesIn: UInt64, bytesOut: UInt64
   ) {
     self.sessions = sessions
     self.draining = draining
+    (self.idle, self.busy, self.opaque, self.idleCloses, self.retries) = (idle, busy, opaque, idleCloses, retries)
     self.accepted = accepted
     self.requests = requests
     self.connectFailures = connectFailures
@@ -113,6 +133,10 @@ public struct SwitchRequest: Codable, Equatable, Sendable {
   public var drain: String?
   public var expect: Color?
   public var dryRun: Bool?
+  public var handover: Bool?
+  public var during: Bool?
+  public var proceed: Bool?
+  public var force: Bool?
   public var reason: String?
   public init(to: Color, drain: String? = nil, expect: Color? = nil, dryRun: Bool? = nil, reason: String? = nil) {
     (self.to, self.drain, self.expect, self.dryRun, self.reason) = (to, drain, expect, dryRun, reason)
@@ -142,13 +166,14 @@ public struct SessionsReport: Codable, Equatable, Sendable {
 public struct SessionReport: Codable, Equatable, Sendable {
   public var listener: String
   public var preview: Bool
-  public var color: Color
+  @Nullable public var color: Color?
   public var generation: UInt64
   public var draining: Bool
   public var client: String
   public var target: String
   /// connecting, open, halfClosed, resetting
   public var state: String
+  @Nullable public var opaque: String?
   public var ageSeconds: Double
   public var idleSeconds: Double
   /// From the client.
@@ -156,12 +181,11 @@ public struct SessionReport: Codable, Equatable, Sendable {
   /// To the client.
   public var bytesOut: UInt64
   public init(
-    listener: String, preview: Bool, color: Color, generation: UInt64, draining: Bool, client: String, target: String,
-    state: String, ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64
+    listener: String, preview: Bool, color: Color?, generation: UInt64, draining: Bool, client: String, target: String,
+    state: String, opaque: String? = nil, ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64
   ) {
     self.listener = listener
     self.preview = preview
-    self.color = color
     self.generation = generation
     self.draining = draining
     self.client = client
@@ -171,6 +195,8 @@ public struct SessionReport: Codable, Equatable, Sendable {
     self.idleSeconds = idleSeconds
     self.bytesIn = bytesIn
     self.bytesOut = bytesOut
+    self.color = color
+    self.opaque = opaque
   }
 }
 

@@ -10,6 +10,8 @@ public enum AdminCall: Equatable, Sendable {
   case rollback(RollbackRequest)
   case drain(DrainRequest)
   case reload, stop
+  case pause(PauseRequest)
+  case resume
 }
 
 /// Why a request is no call, and how to answer it.
@@ -38,7 +40,7 @@ extension AdminCall {
 
   private static let paths: [String: Verb] = [
     "/v1/status": .get, "/v1/sessions": .get, "/v1/history": .get, "/v1/config": .get, "/v1/events": .get,
-    "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post,
+    "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post, "/v1/pause": .post, "/v1/resume": .post,
   ]
 
   /// What a request asks for.
@@ -86,12 +88,16 @@ extension AdminCall {
     let call: AdminCall
     switch path {
     case "/v1/switch":
-      try body.refuseNotBuilt(["handover", "bake", "ramp", "force"])
+      try body.refuseNotBuilt(["bake", "ramp"])
       guard let color = try body.color("to") else { throw .badRequest("to: missing; expected blue or green") }
-      call = .switchColor(
+      var r =
         SwitchRequest(
           to: color, drain: try body.text("drain"), expect: try body.color("expect"),
-          dryRun: try body.flag("dryRun"), reason: try body.text("reason")))
+          dryRun: try body.flag("dryRun"), reason: try body.text("reason"))
+      r.handover = try body.flag("handover"); r.during = try body.flag("during"); r.proceed = try body.flag("proceed"); r.force = try body.flag("force")
+      call = .switchColor(r)
+    case "/v1/pause": call = .pause(PauseRequest(wait: try body.flag("wait"), max: try body.text("max")))
+    case "/v1/resume": call = .resume
     case "/v1/rollback":
       try body.refuseNotBuilt(["force"])
       call = .rollback(RollbackRequest(drain: try body.text("drain"), reason: try body.text("reason")))

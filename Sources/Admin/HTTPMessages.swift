@@ -35,7 +35,7 @@ public struct HTTPRequest: Sendable {
 /// Names one request that waits for its answer, and the stream that the answer may be. A plain value: it can wait in
 /// any task, and one whose client has gone names nothing any more, which is no error.
 public struct ResponseID: Hashable, Sendable {
-  let connection: UInt64
+  public let connection: UInt64
   let request: UInt64
 }
 

@@ -45,6 +45,7 @@ public final class HTTPServer: ReactorHandler {
     case acceptPaused(Errno)
     /// A connection was refused by `admit`.
     case refused(String)
+    case connectionEnded(UInt64)
   }
 
   public enum StreamEnd: Equatable, Sendable {
@@ -168,6 +169,7 @@ public final class HTTPServer: ReactorHandler {
 
   func connectionEnded(_ serial: UInt64) {
     connections[serial] = nil
+    onNotice(.connectionEnded(serial))
     finishClosing()
   }
 

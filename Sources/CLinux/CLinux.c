@@ -184,6 +184,11 @@ int linux_reset_on_close(int fd) {
 
 ssize_t linux_receive(int fd, void *into, size_t capacity) { return CHECKED(recv(fd, into, capacity, 0)); }
 
+ssize_t linux_peek(int fd) {
+  char byte;
+  return CHECKED(recv(fd, &byte, 1, MSG_PEEK));
+}
+
 ssize_t linux_send(int fd, const void *from, size_t count) { return CHECKED(send(fd, from, count, MSG_NOSIGNAL)); }
 
 int linux_shutdown_write(int fd) { return CHECKED(shutdown(fd, SHUT_WR)); }

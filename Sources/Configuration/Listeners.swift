@@ -8,6 +8,7 @@ struct ListenerDraft {
   let name: SourcedText
   let bind: SourcedText
   let preview: SourcedText?
+  var proto = ListenerProtocol.tcp
   let targets: ByColor<[SourcedText]>
 
   /// nil where the command line describes no listener.
@@ -15,7 +16,7 @@ struct ListenerDraft {
     func text(_ value: String, _ option: String) -> SourcedText {
       SourcedText(value: value, origin: Origin(option: option))
     }
-    if let name = overrides.protocol { try checkProtocol(text(name, "--protocol")) }
+    if let name = overrides.protocol { proto = ListenerProtocol(rawValue: name) ?? .tcp }
     guard let listen = overrides.listen else {
       let used = [
         ("--blue", !overrides.blue.isEmpty), ("--green", !overrides.green.isEmpty),
@@ -41,7 +42,7 @@ struct ListenerDraft {
 
   fileprivate init(_ cursor: Cursor, index: Int) throws(SettingsError) {
     let members = try cursor.object(ListenerSettings.CodingKeys.self, planned: Planned.listener)
-    if let name = members[.protocol] { try checkProtocol(try name.text("\"tcp\"")) }
+    if let name = members[.protocol] { proto = ListenerProtocol(rawValue: try name.text("\"tcp\"").value) ?? .tcp }
     name =
       try members[.name].map { cursor throws(SettingsError) in try cursor.text("a name") }
       ?? SourcedText(value: defaultName(index), origin: cursor.origin)
@@ -110,7 +111,9 @@ func validated(_ drafts: [ListenerDraft]) throws(SettingsError) -> [ListenerSett
         targets[color].append(target)
       }
     }
-    listeners.append(ListenerSettings(name: name, bind: bind, preview: preview, targets: targets))
+    var l = ListenerSettings(name: name, bind: bind, preview: preview, targets: targets)
+    l.protocol = draft.proto
+    listeners.append(l)
   }
   return listeners
 }

@@ -78,7 +78,7 @@ enum Planned {
   static let root = ["health", "bake", "source", "busyPoll"]
   static let listener = ["proxyProtocol", "source", "busyPoll"]
   static let admin = ["metrics"]
-  static let timeouts = ["hold"]
+  static let timeouts: [String] = []
   static let protocols = ["http"]
 }
 
@@ -136,6 +136,7 @@ extension TimeoutSettings {
     let members = try cursor.object(CodingKeys.self, planned: Planned.timeouts)
     if let value = members[.connect] { connect = try value.duration(from: 1) }
     if let value = members[.idle] { idle = try value.duration(from: 1) }
+    if let value = members[.hold] { hold = try value.duration(from: 1) }
     if let value = members[.halfClosed] { halfClosed = try value.duration(from: 1) }
   }
 }

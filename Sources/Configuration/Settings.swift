@@ -34,11 +34,14 @@ public struct Settings: Equatable, Sendable {
   }
 }
 
+public enum ListenerProtocol: String, Codable, Sendable, CaseIterable { case tcp, http }
+
 /// An address at which production traffic arrives, with the targets of each color behind it.
 public struct ListenerSettings: Equatable, Sendable {
   /// 1 to 64 of `A-Z a-z 0-9 . _ -`. A reload recognizes a listener by its name.
   public var name: String
   public var bind: Address
+  public var `protocol` = ListenerProtocol.tcp
   /// Always leads to the idle color; nil: no preview.
   public var preview: Address?
   /// 1 to 64 of each color.
@@ -82,6 +85,7 @@ public struct TimeoutSettings: Equatable, Sendable {
   public var idle: Milliseconds
   /// Without a byte after one side has sent its FIN.
   public var halfClosed: Milliseconds
+  public var hold: Milliseconds = 30_000
 
   public init(connect: Milliseconds = 5000, idle: Milliseconds = 3_600_000, halfClosed: Milliseconds = 60_000) {
     (self.connect, self.idle, self.halfClosed) = (connect, idle, halfClosed)
@@ -108,7 +112,7 @@ extension ListenerSettings: Encodable {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(name, forKey: .name)
     try container.encode(bind, forKey: .bind)
-    try container.encode("tcp", forKey: .protocol)
+    try container.encode(`protocol`, forKey: .protocol)
     try container.encodeIfPresent(preview, forKey: .preview)
     try container.encode(targets.blue, forKey: .blue)
     try container.encode(targets.green, forKey: .green)
@@ -138,7 +142,7 @@ extension DrainSettings: Encodable {
 }
 
 extension TimeoutSettings: Encodable {
-  enum CodingKeys: String, CodingKey, CaseIterable { case connect, idle, halfClosed }
+  enum CodingKeys: String, CodingKey, CaseIterable { case connect, idle, halfClosed, hold }
 
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)

@@ -56,6 +56,7 @@ extension FrontDoor {
   func received(_ news: WorkerNews) {
     switch news {
     case .drained: start { await $0.checkDrained() }
+    case .quiet: start { await $0.isQuietNow() }
     case .limitReached(.sessions):
       tell("limit", "the session limit is reached: \(sessionLimit); new connections wait in the backlog")
     case .limitReached(.descriptors(let errno)): tell("limit", "no descriptor for a connection: \(errno)")
@@ -92,7 +93,7 @@ extension FrontDoor {
 
   /// Brings the last receipt up to date.
   func recordTally(_ report: WorkerReport) {
-    guard let last = receipts.last, !last.settled, last.generation == machine.state.generation, machine.isIdle else {
+    guard let last = receipts.last, !last.settled, last.generation == machine.state.generation, machine.mayBegin else {
       return
     }
     receipts[receipts.count - 1].record(report.tally)
@@ -148,6 +149,8 @@ extension FrontDoor {
     isStopping = true
     machine.stop()
     tellSupervisor("STOPPING=1")
+    handover?.decide(.givenUp("the front door stops"))
+    if machine.isPaused { _ = await resume(by: Requester(uid: Process.effectiveUserID, pid: Process.identifier), cause: "the front door stops") }
     publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
     // A switch or reload that has begun is completed first.
     await turn.take()

@@ -38,9 +38,11 @@ extension FrontDoor {
     case .sessions(let color): answer = HTTPResponse(json: await sessionsReport(color: color))
     case .history: answer = HTTPResponse(json: await historyReport())
     case .config: answer = HTTPResponse(json: settings)
-    case .switchColor(let request): answer = response(await self.answer(request, by: by))
+    case .switchColor(let request): answer = response(await self.answer(request, by: by, client: id.connection))
     case .rollback(let request): answer = response(await self.answer(request, by: by))
     case .drain(let request): answer = response(await self.answer(request, by: by))
+    case .pause(let request): answer = response(await self.answer(request, by: by, client: id.connection))
+    case .resume: answer = response(await resume(by: by))
     case .reload: answer = response(await reload(by: by))
     case .stop: answer = await answerStop(by: by)
     case .events:
@@ -78,6 +80,7 @@ extension FrontDoor {
       case .tooSlow: log.warning("events-reader-dropped", ["reason": "it does not read"])
       case .madeRoom: log.warning("events-reader-dropped", ["reason": "too many admin connections"])
       }
+    case .connectionEnded(let client): clientEnded(client)
     case .acceptPaused(let errno): tell("limit", "no descriptor for an admin client: \(errno)")
     case .refused(let message): log.warning("admin-refused", ["reason": .string(message)])
     }

@@ -43,6 +43,8 @@ public actor FrontDoor {
   var receipts: [Receipt]
   var history = HistoryQueue()
   var drain: DrainPlan?
+  var holding: Holding?
+  var handover: Handover?
   let turn = Turn()
   /// The state on disk may not be the one in force: it is written again until it is.
   var isRewriting = false
@@ -254,6 +256,7 @@ public actor FrontDoor {
 extension RelaySettings {
   init(_ timeouts: TimeoutSettings) {
     self.init(
-      connectTimeout: timeouts.connect, idleTimeout: timeouts.idle, halfClosedTimeout: timeouts.halfClosed)
+      connectTimeout: timeouts.connect, idleTimeout: timeouts.idle, halfClosedTimeout: timeouts.halfClosed,
+      holdTimeout: timeouts.hold)
   }
 }

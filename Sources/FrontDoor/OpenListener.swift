@@ -35,10 +35,11 @@ struct OpenListener {
   ) throws(StartFailure) {
     func door(_ wanted: Address, isPreview: Bool) throws(StartFailure) -> Door {
       let old = open[DoorKey(wanted, of: settings, isPreview: isPreview)]
-      if let old, old.listener == id, old.isPreview == isPreview { return old }
+      let isHTTP = settings.protocol == .http
+      if let old, old.listener == id, old.isPreview == isPreview, old.isHTTP == isHTTP { return old }
       let socket: BoundSocket
       if let old { socket = old.socket } else { socket = try Listening.bind(wanted, resolved: resolved) }
-      return Door(listener: id, isPreview: isPreview, socket: socket)
+      return Door(listener: id, isPreview: isPreview, isHTTP: isHTTP, socket: socket)
     }
     self.id = id
     self.settings = settings

@@ -5,24 +5,45 @@ import Switching
 
 /// The switch transaction.
 extension FrontDoor {
-  /// What an operator wants of a switch beside its color.
+  /// What an operator wants of a change beside what it is.
   struct Terms: Sendable {
     var by: Requester
     var reason: String?
     /// Milliseconds; nil: as configured.
     var drainTimeout: Int64?
+    var isForced = false
+    /// Milliseconds that a pause may last.
+    var holdTime: Int64 = 0
+    /// What a handover waits for.
+    var handover: Handover?
+
+    init(by: Requester, reason: String? = nil) { (self.by, self.reason) = (by, reason) }
   }
 
   enum SwitchOutcome: Sendable {
     case switched(Receipt)
+    /// A pause or a resume.
+    case done
     case unchanged
+    /// A handover was given up, as a rollback that comes during one asks.
+    case gaveUp
     case refused(SwitchMachine.Refusal)
   }
 
-  /// Write state → store the word → barrier → acknowledge → drain → receipt. (The way back stores first and writes
-  /// then: a full disk never pins a bad release.) Transactions are one after another, in the order of their arrival;
-  /// each is judged by the state it finds when its turn comes.
+  /// (Hold, for a handover →) write state → store the word → barrier → acknowledge → drain → receipt. (The way back
+  /// stores first and writes then: a full disk never pins a bad release.) Transactions are one after another, in the
+  /// order of their arrival; each is judged by the state it finds when its turn comes. A handover that waits for quiet
+  /// gives its turn away meanwhile.
   func transact(_ request: SwitchMachine.Request, _ terms: Terms) async -> SwitchOutcome {
+    let outcome = await perform(request, terms)
+    if let ended = terms.handover {
+      if handover === ended { handover = nil }
+      for waiter in ended.endWaiters { waiter.resume(outcome) }
+    }
+    return outcome
+  }
+
+  private func perform(_ request: SwitchMachine.Request, _ terms: Terms) async -> SwitchOutcome {
     await turn.take()
     defer { turn.give() }
     let from = machine.state.active
@@ -31,7 +52,23 @@ extension FrontDoor {
     var step = machine.begin(request)
     while true {
       switch step {
+      case .hold:
+        if let handover = terms.handover {
+          await beginHandover(to: from.other, handover, terms)
+        } else {
+          await beginHold(by: terms.by, milliseconds: terms.holdTime, handover: nil)
+        }
+        step = machine.advance(.held)
+      case .awaitQuiet:
+        guard let handover = terms.handover else { preconditionFailure("a handover waits without its terms") }
+        publish("hold", "\(from.rawValue) → \(from.other.rawValue): held until no work is in flight")
+        turn.give()
+        await awaitQuiet(handover)
+        await turn.take()
+        // Another word may have come while the turn was awaited: what is decided now is final.
+        step = machine.advance(handover.close())
       case .persist(let next):
+        timing.at = WallTime.now().description
         let start = Instant.now()
         let failure = await persist(next, switchedAt: timing.at)
         timing.persist = Instant.now().microseconds(since: start)
@@ -42,7 +79,7 @@ extension FrontDoor {
         step = machine.advance(failure.map { .notPersisted($0) } ?? .persisted)
       case .store(let next):
         timing.storedAt = .now()
-        word.store(next.assignment)
+        word.store(Signpost(next.assignment, holds: machine.holds))
         // Rounded up: a store takes nanoseconds.
         timing.flip = Instant.now().microseconds(since: timing.storedAt) + 1
         // What was draining is what the barrier will find; whoever changes the drain now finds none.
@@ -52,25 +89,36 @@ extension FrontDoor {
         report = await workers.confirm(machine.state.assignment)
         timing.confirm = Instant.now().microseconds(since: timing.storedAt)
         step = machine.advance(.confirmed)
+      case .release:
+        timing.held = endHold()
+        step = machine.advance(.released)
+      case .giveUpHandover:
+        handover?.decide(.givenUp("a rollback was asked for"))
+        return .gaveUp
       case .done(let next):
+        if request == .pause || request == .resume { return .done }
         let receipt = conclude(next, from: from, report, timing, terms, isRollback: request == .rollback)
         // A disk that does not take the state will not take the record either.
         if receipt.persisted { await historyIsWritten() }
         return .switched(receipt)
       case .unchanged: return .unchanged
-      case .refused(let refusal): return .refused(refusal)
+      case .refused(let refusal):
+        if case .givenUp(let reason) = refusal { recordGivenUp(reason, from: from, terms, held: timing.held) }
+        return .refused(refusal)
       }
     }
   }
 
   private struct Timing {
     /// For people and for the state file.
-    let at: String
+    var at: String
     var storedAt = Instant(nanoseconds: 0)
     var flip: Int64 = 0
     var confirm: Int64 = 0
     var persist: Int64 = 0
     var isPersisted = false
+    /// Milliseconds.
+    var held: Int64 = 0
   }
 
   /// The receipts after a switch: the one before ends here, since its old color is active again, and the new one begins.
@@ -89,6 +137,8 @@ extension FrontDoor {
     receipt.confirmMicroseconds = timing.confirm
     receipt.persistMicroseconds = timing.persist
     receipt.persisted = timing.isPersisted
+    receipt.heldMilliseconds = timing.held
+    receipt.forced = terms.isForced
     receipt.record(report.tally)
     receipts.append(receipt)
     if receipts.count > StateStore.historyLimit { receipts.removeFirst() }
@@ -97,7 +147,7 @@ extension FrontDoor {
       [
         "generation": .count(receipt.generation), "from": .string(from.rawValue), "to": .string(state.active.rawValue),
         "uid": .count(terms.by.uid), "pid": .count(terms.by.pid), "reason": .string(terms.reason ?? ""),
-        "open": .count(receipt.open), "flipMicroseconds": .count(receipt.flipMicroseconds),
+        "open": .count(receipt.open), "held": .count(receipt.heldMilliseconds), "flipMicroseconds": .count(receipt.flipMicroseconds),
         "confirmMicroseconds": .count(receipt.confirmMicroseconds),
         "persistMicroseconds": .count(receipt.persistMicroseconds), "persisted": .bool(receipt.persisted),
       ])

@@ -58,7 +58,15 @@ extension Descriptor {
 
   @inlinable
   public func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
-    let result = unsafe linux_receive(number, buffer.baseAddress, buffer.count)
+    received(unsafe linux_receive(number, buffer.baseAddress, buffer.count))
+  }
+
+  /// What a receive would find; takes nothing. `bytes(1)` stands for one or more.
+  @inlinable
+  public func peek() -> Transfer { received(linux_peek(number)) }
+
+  @inlinable
+  func received(_ result: Int) -> Transfer {
     if result > 0 { return .bytes(result) }
     if result == 0 { return .endOfFile }
     return result == -Int(EAGAIN) ? .wouldBlock : .failed(Errno(rawValue: Int32(truncatingIfNeeded: -result)))

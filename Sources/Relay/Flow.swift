@@ -1,10 +1,29 @@
 import LinuxIO
 
+/// What looks at the bytes of one direction on their way. Static, so that a flow which nobody watches pays nothing.
+protocol FlowWatch {
+  /// How many of the bytes, from the first, may go on now. With the rest it is asked again at the next pump, or, of what
+  /// a backend sends, it is thrown away.
+  static func admit(_ bytes: UnsafeRawBufferPointer, _ exchange: inout Exchange, _ lane: inout Lane) -> Int
+  static var keepsRest: Bool { get }
+  /// The source has sent FIN, after all of its bytes: whether the sink is to be told.
+  static func passesEnd(_ exchange: inout Exchange) -> Bool
+}
+
+/// Nobody watches: protocol tcp, and sessions whose boundaries are not known.
+enum Unwatched: FlowWatch {
+  @inline(__always)
+  static func admit(_ bytes: UnsafeRawBufferPointer, _: inout Exchange, _: inout Lane) -> Int { bytes.count }
+  static var keepsRest: Bool { true }
+  @inline(__always)
+  static func passesEnd(_: inout Exchange) -> Bool { true }
+}
+
 /// One direction of a session: bytes and then FIN, from a source to a sink.
 ///
 /// The invariant: whoever leaves bytes undelivered leaves readiness known or work deferred. `pump` returns only when
 /// the source is known to be empty, the sink is known to be full, everything including FIN has been handed on, one of
-/// the two is broken, or its budget is spent (`moreToDo`, and the caller comes back).
+/// the two is broken, its budget is spent (`moreToDo`, and the caller comes back), or its watch stops it.
 @safe struct Flow: ~Copyable {
   enum Outcome {
     /// An event will tell when to go on.
@@ -16,17 +35,25 @@ import LinuxIO
     /// The source was reset, and all that it had sent before has been handed on.
     case sourceBroken
     case sinkBroken
+    /// The watch lets no more bytes go on at present; what came with them is held.
+    case gated
+    /// The source has sent bytes that belong to nothing. They were thrown away.
+    case surplus
+    /// The source has sent FIN, and the watch does not pass it on.
+    case sourceEnded
   }
 
   /// Four full reads: long enough to keep a bulk transfer going, short enough that it delays nobody for more than some
   /// hundred microseconds.
-  static let byteBudget = 4 * BufferPool.bufferSize
+  static let byteBudget = 4 * Lane.bufferSize
 
   private enum End { case open, finReceived, finSent }
 
-  /// Bytes that the sink did not take; nil while nothing is held.
+  /// Bytes that the sink did not take, and after them bytes that may not go on yet; nil while nothing is held.
   private var held: UnsafeMutableRawPointer?
   private var heldStart: Int32 = 0
+  /// Up to here they were admitted.
+  private var heldAdmitted: Int32 = 0
   private var heldEnd: Int32 = 0
   private var end = End.open
   /// Bytes received from the source since the session began.
@@ -36,14 +63,22 @@ import LinuxIO
 
   var hasEnded: Bool { end == .finSent }
   var hasHeldBytes: Bool { unsafe held != nil }
+  /// Held bytes that were admitted: the sink has to take them.
+  var hasAdmittedBytes: Bool { hasHeldBytes && heldAdmitted > heldStart }
 
   /// Moves what can be moved now.
-  mutating func pump(from source: inout Endpoint, to sink: inout Endpoint, _ lane: inout Lane) -> Outcome {
+  mutating func pump<Watch: FlowWatch>(
+    _: Watch.Type, from source: inout Endpoint, to sink: inout Endpoint, _ lane: inout Lane,
+    _ exchange: inout Exchange
+  ) -> Outcome {
     var budget = Self.byteBudget
     while true {
       if hasHeldBytes {
-        guard sink.isWritable else { return sink.isBroken ? .sinkBroken : .waiting }
-        guard sendHeld(to: &sink, &lane) else { return sink.isBroken ? .sinkBroken : .waiting }
+        admitHeld(Watch.self, &lane, &exchange)
+        if hasAdmittedBytes {
+          guard sink.isWritable, sendHeld(to: &sink, &lane) else { return sink.isBroken ? .sinkBroken : .waiting }
+        }
+        if hasHeldBytes { return .gated }
       }
       switch end {
       case .open: break
@@ -61,14 +96,18 @@ import LinuxIO
         budget -= count
         bytes &+= UInt64(count)
         // A short read has emptied the socket, and new bytes are a new edge: epoll(7).
-        if count < BufferPool.bufferSize && !source.shortReadsMislead { source.isReadable = false }
-        guard send(count, to: &sink, &lane) else { return .sinkBroken }
+        if count < Lane.bufferSize && !source.shortReadsMislead { source.isReadable = false }
+        let admitted = unsafe Watch.admit(UnsafeRawBufferPointer(rebasing: lane.scratch[..<count]), &exchange, &lane)
+        let kept = Watch.keepsRest ? count : admitted
+        guard send(admitted, of: kept, to: &sink, &lane) else { return .sinkBroken }
+        if admitted < count && !Watch.keepsRest { return .surplus }
       case .wouldBlock:
         source.isReadable = false
         return .waiting
       case .endOfFile:
         if source.isBroken { return .sourceBroken }
         source.isReadable = false
+        guard Watch.passesEnd(&exchange) else { return .sourceEnded }
         end = .finReceived
       case .failed:
         source.isBroken = true
@@ -80,42 +119,56 @@ import LinuxIO
 
   /// Lets go of what is held: the session is over.
   mutating func discard(_ lane: inout Lane) {
-    if let buffer = unsafe held { unsafe lane.pool.give(back: buffer) }
+    if let buffer = unsafe held { unsafe lane.buffers.give(back: buffer) }
     unsafe held = nil
   }
 
-  /// Sends the first `count` bytes of the scratch buffer; what the sink does not take is held. False: it is broken.
-  private mutating func send(_ count: Int, to sink: inout Endpoint, _ lane: inout Lane) -> Bool {
+  /// Sends the first `admitted` bytes of the scratch buffer. What the sink does not take of them is held, and with it
+  /// the rest up to `count`. False: the sink is broken.
+  private mutating func send(_ admitted: Int, of count: Int, to sink: inout Endpoint, _ lane: inout Lane) -> Bool {
     var sent = 0
-    if sink.isWritable {
-      switch unsafe sink.socket.send(UnsafeRawBufferPointer(rebasing: lane.scratch[..<count])) {
-      case .bytes(count): return true
-      case .bytes(let part): sent = part
-      case .wouldBlock, .endOfFile: break
-      case .failed:
-        sink.isBroken = true
-        return false
+    if admitted > 0 {
+      if sink.isWritable {
+        switch unsafe sink.socket.send(UnsafeRawBufferPointer(rebasing: lane.scratch[..<admitted])) {
+        case .bytes(let part): sent = part
+        case .wouldBlock, .endOfFile: break
+        case .failed:
+          sink.isBroken = true
+          // Whoever sends the admitted bytes again has a copy of them.
+          sent = admitted
+        }
+        if sent < admitted { sink.isWritable = false }
+      } else if sink.isBroken {
+        sent = admitted
       }
-      sink.isWritable = false
-    } else if sink.isBroken {
-      return false
     }
-    let buffer = unsafe lane.pool.take()
-    unsafe buffer.copyMemory(from: lane.scratch.baseAddress! + sent, byteCount: count - sent)
-    unsafe held = buffer
-    heldStart = 0
-    heldEnd = Int32(count - sent)
-    return true
+    if sent < count {
+      let buffer = unsafe lane.buffers.take()
+      unsafe buffer.copyMemory(from: lane.scratch.baseAddress! + sent, byteCount: count - sent)
+      unsafe held = buffer
+      heldStart = 0
+      heldAdmitted = Int32(admitted - sent)
+      heldEnd = Int32(count - sent)
+    }
+    return admitted == 0 || !sink.isBroken
   }
 
-  /// True: nothing is held any more.
+  // MARK: What is held
+
+  private mutating func admitHeld<Watch: FlowWatch>(_: Watch.Type, _ lane: inout Lane, _ exchange: inout Exchange) {
+    guard heldAdmitted < heldEnd, let buffer = unsafe held else { return }
+    let rest = unsafe UnsafeRawBufferPointer(start: buffer + Int(heldAdmitted), count: Int(heldEnd - heldAdmitted))
+    heldAdmitted += Int32(unsafe Watch.admit(rest, &exchange, &lane))
+  }
+
+  /// True: no admitted bytes are held any more.
   private mutating func sendHeld(to sink: inout Endpoint, _ lane: inout Lane) -> Bool {
     guard let buffer = unsafe held else { return true }
-    let count = Int(heldEnd - heldStart)
+    let count = Int(heldAdmitted - heldStart)
     switch unsafe sink.socket.send(UnsafeRawBufferPointer(start: buffer + Int(heldStart), count: count)) {
     case .bytes(count):
-      unsafe lane.pool.give(back: buffer)
-      unsafe held = nil
+      heldStart = heldAdmitted
+      if heldStart == heldEnd { discard(&lane) }
       return true
     case .bytes(let part):
       heldStart += Int32(part)
@@ -124,5 +177,31 @@ import LinuxIO
     case .failed: sink.isBroken = true
     }
     return false
+  }
+
+  private var waitingCount: Int { hasHeldBytes ? Int(heldEnd - heldAdmitted) : 0 }
+
+  /// Whether so many bytes can be put before those that wait to be admitted.
+  func hasRoom(for count: Int) -> Bool { waitingCount + count <= Lane.bufferSize }
+
+  /// Puts bytes that were admitted before, and are to be sent again, before those that wait to be admitted. There has to
+  /// be room. Admitted bytes that are still held are among them, so these are dropped.
+  mutating func putBack(_ bytes: UnsafeRawBufferPointer, _ lane: inout Lane) {
+    precondition(hasRoom(for: bytes.count))
+    let rest = waitingCount
+    let buffer = unsafe held ?? lane.buffers.take()
+    // The two may overlap: memmove(3).
+    unsafe (buffer + bytes.count).copyMemory(from: buffer + Int(heldEnd) - rest, byteCount: rest)
+    if let start = bytes.baseAddress { unsafe buffer.copyMemory(from: start, byteCount: bytes.count) }
+    unsafe held = buffer
+    heldStart = 0
+    heldAdmitted = Int32(bytes.count)
+    heldEnd = Int32(bytes.count + rest)
+  }
+
+  /// Lets somebody look at what is held.
+  func peekHeld(_ look: (UnsafeRawBufferPointer) -> Void) {
+    guard let buffer = unsafe held else { return }
+    unsafe look(UnsafeRawBufferPointer(start: buffer + Int(heldStart), count: Int(heldEnd - heldStart)))
   }
 }

@@ -16,6 +16,8 @@ enum WorkerOrder: Sendable {
   /// Exact counts, at the end of the tick.
   case report(reply: @Sendable (WorkerReport) -> Void)
   case drain(DrainOrder?)
+  /// A hold has begun, or changed, or ended; the word says so already.
+  case hold(HoldOrder?)
   case list(reply: @Sendable ([SessionSnapshot]) -> Void)
 }
 
@@ -32,19 +34,57 @@ public struct DrainOrder: Sendable, Equatable {
   }
 }
 
+/// A hold: nothing new goes to a backend, and http sessions let go of theirs between two requests.
+public struct HoldOrder: Sendable, Equatable {
+  /// What becomes of the sessions it finds is counted: for the receipt of the handover.
+  public var isHandover: Bool
+  /// Sessions that still have a backend are reset.
+  public var cuts = false
+  public init(isHandover: Bool) { self.isHandover = isHandover }
+}
+
+/// Sessions by state, of those whose protocol is http.
+public struct StateCensus: Sendable, Equatable {
+  public var idle = 0
+  public var busy = 0
+  public var opaque = 0
+
+  mutating func count(_ state: SessionState) {
+    switch state {
+    case .idle: idle += 1
+    case .connecting, .busy, .resetting: busy += 1
+    case .opaque: opaque += 1
+    case .parked, .held, .open, .halfClosed, .closing: break
+    }
+  }
+
+  static func + (a: StateCensus, b: StateCensus) -> StateCensus {
+    var sum = a
+    sum.idle += b.idle
+    sum.busy += b.busy
+    sum.opaque += b.opaque
+    return sum
+  }
+}
+
 /// The exact counts of one worker at the end of a tick, or their sum over all workers.
 public struct WorkerReport: Sendable {
-  /// Sessions by account: blue, green, preview.
+  /// Sessions by account: blue, green, preview, waiting.
   public var sessions: [Int]
   public var counters: [TrafficCounters]
   /// Of the drain under way.
   public var tally: DrainTally
   /// With a barrier: what the drain before it had come to.
   public var closedTally: DrainTally
+  /// Sessions that wait for a hold to end.
+  public var held: Int
+  /// Sessions of protocol http that have no backend, since nothing was asked.
+  public var parked: Int
+  public var census: ByColor<StateCensus>
 
   public static let empty = WorkerReport(
-    sessions: [0, 0, 0], counters: Array(repeating: TrafficCounters(), count: 3), tally: DrainTally(),
-    closedTally: DrainTally())
+    sessions: [0, 0, 0, 0], counters: Array(repeating: TrafficCounters(), count: 4), tally: DrainTally(),
+    closedTally: DrainTally(), held: 0, parked: 0, census: ByColor(both: StateCensus()))
 
   static func + (a: WorkerReport, b: WorkerReport) -> WorkerReport {
     var sum = a
@@ -54,24 +94,32 @@ public struct WorkerReport: Sendable {
     }
     sum.tally = a.tally + b.tally
     sum.closedTally = a.closedTally + b.closedTally
+    sum.held += b.held
+    sum.parked += b.parked
+    for color in Color.allCases { sum.census[color] = a.census[color] + b.census[color] }
     return sum
   }
 
   public func sessions(of color: Color) -> Int { sessions[Int(Account(color).rawValue)] }
   public func counters(of color: Color) -> TrafficCounters { counters[Int(Account(color).rawValue)] }
   public var allSessions: Int { sessions.reduce(0, +) }
+  /// Production sessions that have a backend, or are about to: the work in flight.
+  public var inFlight: Int { sessions(of: .blue) + sessions(of: .green) }
 }
 
 /// One session as an operator sees it.
 public struct SessionSnapshot: Sendable {
   public let listener: ListenerID
   public let isPreview: Bool
-  public let assignment: Assignment
+  /// nil: it waits, without a backend.
+  public let assignment: Assignment?
   /// nil once the client is gone.
   public let client: SocketAddress?
   /// -1: none yet.
   public let target: Int32
-  public let state: String
+  public let state: SessionState
+  /// With protocol http: why its boundaries are not known; nil where they are.
+  public let opacity: String?
   public let ageMilliseconds: Int64
   public let idleMilliseconds: Int64
   public let bytesIn: UInt64
@@ -82,6 +130,8 @@ public struct SessionSnapshot: Sendable {
 public enum WorkerNews: Sendable {
   /// The last session that was to drain here has ended.
   case drained
+  /// In a hold, the last session here has let go of its backend.
+  case quiet
   /// Accepting has stopped for a moment.
   case limitReached(Limit)
   /// A target could not be reached.

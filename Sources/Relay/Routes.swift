@@ -28,10 +28,13 @@ public struct RelaySettings: Sendable, Equatable {
   public var connectTimeout: Int64
   public var idleTimeout: Int64
   public var halfClosedTimeout: Int64
-  public init(connectTimeout: Int64, idleTimeout: Int64, halfClosedTimeout: Int64) {
+  /// The longest that a client waits for a hold to end.
+  public var holdTimeout: Int64
+  public init(connectTimeout: Int64, idleTimeout: Int64, halfClosedTimeout: Int64, holdTimeout: Int64) {
     self.connectTimeout = connectTimeout
     self.idleTimeout = idleTimeout
     self.halfClosedTimeout = halfClosedTimeout
+    self.holdTimeout = holdTimeout
   }
 }
 
@@ -118,9 +121,11 @@ public final class BoundSocket: Sendable {
 public final class Door: Sendable {
   public let listener: ListenerID
   public let isPreview: Bool
+  /// Protocol http; else tcp.
+  public let isHTTP: Bool
   public let socket: BoundSocket
 
-  public init(listener: ListenerID, isPreview: Bool, socket: BoundSocket) {
-    (self.listener, self.isPreview, self.socket) = (listener, isPreview, socket)
+  public init(listener: ListenerID, isPreview: Bool, isHTTP: Bool, socket: BoundSocket) {
+    (self.listener, self.isPreview, self.isHTTP, self.socket) = (listener, isPreview, isHTTP, socket)
   }
 }

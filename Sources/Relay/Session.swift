@@ -2,23 +2,20 @@ import EventCore
 import LinuxIO
 import Switching
 
-/// Who a session is counted for.
-public enum Account: UInt8, Sendable, CaseIterable {
-  case blue, green
-  /// Preview listeners: outside drains and receipts.
-  case preview
-
-  init(_ color: Color) { self = color == .blue ? .blue : .green }
-}
-
 /// One client connection and the backend connection it is relayed to. All of it is plain data.
 struct Session: ~Copyable {
   enum Phase: UInt8 {
+    /// Without a backend, and nothing to do: protocol http, between two requests.
+    case parked
+    /// Without a backend until a hold ends.
+    case held
     /// No backend yet: a connect is under way or is to be tried again soon.
     case connecting
     case relaying
     /// One side was reset. What it had sent goes to the other side first, then that one is reset too.
     case resetting
+    /// The client has its last answer, FIN included; what it still sends is thrown away until it hangs up.
+    case lingering
     /// To be closed at the end of this tick.
     case closing
   }
@@ -34,6 +31,14 @@ struct Session: ~Copyable {
     case close
     /// The named side is to be reset as soon as the kernel has delivered what it was sent.
     case reset(Side)
+    /// Between two requests, and the backend is not the right one for the next: let go of it.
+    case letGo
+    /// Between two requests, and the backend has closed: let go of it.
+    case backendLeft
+    /// The backend has closed before any byte of an answer, and the requests can be sent again.
+    case sendAgain
+    /// The last answer has ended, and the backend need not be kept until the client has hung up.
+    case finish
   }
 
   enum Side: UInt8 { case client, backend }
@@ -44,7 +49,8 @@ struct Session: ~Copyable {
   var inbound = Flow()
   /// From the backend to the client.
   var outbound = Flow()
-  var phase = Phase.connecting
+  var phase = Phase.parked
+  var exchange: Exchange
   var account: Account
   var isDeferred = false
   var isHalfClosed = false
@@ -52,7 +58,8 @@ struct Session: ~Copyable {
   var resetSide = Side.client
   /// The backend, and not the client, broke the connection.
   var brokeAtBackend = false
-  var assignment: Assignment
+  /// What its last claim said; nil before the first.
+  var assignment: Assignment?
   var listener: ListenerID
   /// The target it is connected or connecting to; -1 where there is none.
   var target: Int32 = -1
@@ -66,22 +73,30 @@ struct Session: ~Copyable {
   /// With `resetting`: what the kernel still had to deliver when last seen. -1: not looked at yet.
   var unsentBefore: Int32 = -1
 
-  init(
-    client: consuming Descriptor, family: SocketAddress.Family, account: Account, assignment: Assignment,
-    listener: ListenerID, now: Instant
-  ) {
+  init(client: consuming Descriptor, family: SocketAddress.Family, door: Door, now: Instant) {
     self.client = Endpoint(client, family: family)
-    self.account = account
-    self.assignment = assignment
-    self.listener = listener
+    exchange = Exchange(isHTTP: door.isHTTP, isPreview: door.isPreview)
+    account = door.isPreview ? .preview : .waiting
+    listener = door.listener
     startedAt = now
     lastActivity = now
   }
 
   /// Moves bytes both ways as far as readiness allows, and decides what becomes of the session.
   mutating func relay(_ lane: inout Lane) -> Verdict {
-    let inboundOutcome = inbound.pump(from: &client, to: &backend, &lane)
-    let outboundOutcome = outbound.pump(from: &backend, to: &client, &lane)
+    let wasWatched = exchange.isWatched
+    let inboundOutcome = pumpInbound(&lane)
+    var outboundOutcome = pumpOutbound(&lane)
+    if wasWatched {
+      // What is gated is the backend's now.
+      guard exchange.isWatched else { return .deferred }
+      if backend.isBroken && outboundOutcome == .waiting && !outbound.hasHeldBytes {
+        // What it has sent before counts, an answer above all.
+        backend.isReadable = true
+        outboundOutcome = pumpOutbound(&lane)
+      }
+      if let verdict = verdictAtBoundary(inboundOutcome, outboundOutcome, &lane) { return verdict }
+    }
     if client.isBroken || backend.isBroken { return relayAfterReset(&lane) }
     let isBusy = inboundOutcome == .moreToDo || outboundOutcome == .moreToDo
     switch (inbound.hasEnded, outbound.hasEnded) {
@@ -94,6 +109,47 @@ struct Session: ~Copyable {
       }
       return isBusy ? .deferred : .wait
     }
+  }
+
+  @inline(__always)
+  private mutating func pumpInbound(_ lane: inout Lane) -> Flow.Outcome {
+    exchange.isWatched
+      ? inbound.pump(Requests.self, from: &client, to: &backend, &lane, &exchange)
+      : inbound.pump(Unwatched.self, from: &client, to: &backend, &lane, &exchange)
+  }
+
+  @inline(__always)
+  private mutating func pumpOutbound(_ lane: inout Lane) -> Flow.Outcome {
+    exchange.isWatched
+      ? outbound.pump(Answers.self, from: &backend, to: &client, &lane, &exchange)
+      : outbound.pump(Unwatched.self, from: &backend, to: &client, &lane, &exchange)
+  }
+
+  /// Protocol http: what is to be done where messages end, and where the backend has. nil: nothing in particular.
+  private mutating func verdictAtBoundary(
+    _ requests: Flow.Outcome, _ answers: Flow.Outcome, _ lane: inout Lane
+  ) -> Verdict? {
+    if client.isBroken { return nil }
+    let isFlushed = !inbound.hasAdmittedBytes && !outbound.hasHeldBytes
+    let hasBackendLeft = backend.isBroken || answers == .sourceEnded || answers == .surplus
+    if hasBackendLeft {
+      if exchange.tracker.isIdle { return isFlushed ? .backendLeft : .wait }
+      if exchange.canSendAgain(after: inbound) { return .sendAgain }
+      switch answers {
+      case .sourceEnded: return .close
+      // Behind the last answer: FIN is still to come.
+      case .surplus: return .deferred
+      default: return nil
+      }
+    }
+    if inbound.hasEnded, exchange.tracker.outstanding == 0, isFlushed { return .close }
+    if exchange.tracker.outstanding == 0, isFlushed, lane.isStopping || exchange.pointsElsewhere(lane) {
+      if exchange.tracker.isIdle { return .letGo }
+      if exchange.tracker.isLast, exchange.tracker.isBetweenRequests { return .finish }
+    }
+    // Answers that came in this round may have made room.
+    if requests == .gated, exchange.gate == .behindOthers, exchange.tracker.mayBegin { return .deferred }
+    return nil
   }
 
   /// At least one side is broken.
@@ -115,14 +171,15 @@ struct Session: ~Copyable {
     case (true, false):
       resetSide = .backend
       client.isReadable = true
-      outcome = inbound.pump(from: &client, to: &backend, &lane)
+      outcome = pumpInbound(&lane)
     case (false, true):
       resetSide = .client
       backend.isReadable = true
-      outcome = outbound.pump(from: &backend, to: &client, &lane)
+      outcome = pumpOutbound(&lane)
     }
     switch outcome {
-    case .sourceBroken, .ended: return .reset(resetSide)
+    // A request whose claim is still to be made goes nowhere any more.
+    case .sourceBroken, .ended, .gated, .surplus, .sourceEnded: return .reset(resetSide)
     case .sinkBroken: return .close
     case .moreToDo: return .deferred
     // The broken side answers every call at once, so this waits for the other one to take bytes.
@@ -130,25 +187,50 @@ struct Session: ~Copyable {
     }
   }
 
-  /// Whether no byte has moved for a second, and closing it with FIN harms nothing.
-  func isQuiet(at now: Instant) -> Bool { now.milliseconds(since: lastActivity) >= 1000 && canEndWithFIN }
+  /// Whether no byte has moved for a second, and closing it with FIN harms nothing. Where boundaries are known, an
+  /// exchange that is under way is never quiet: its answer may take its time.
+  func isQuiet(at now: Instant) -> Bool {
+    now.milliseconds(since: lastActivity) >= 1000 && !exchange.isWatched && canEndWithFIN
+  }
 
-  /// Whether nothing is queued anywhere and both directions are open. Where one has ended, the other may be in the
-  /// middle of an answer, and an answer that was cut must not look complete.
+  /// Whether nothing is queued anywhere and both directions are open. Where one has ended, or an exchange is under way,
+  /// an answer may be, and an answer that was cut must not look complete.
   var canEndWithFIN: Bool {
     phase == .relaying && !isHalfClosed && !inbound.hasHeldBytes && !outbound.hasHeldBytes
-      && client.socket.unreadBytes == 0 && backend.socket.unreadBytes == 0
-      && client.socket.unsentBytes == 0 && backend.socket.unsentBytes == 0
+      && (!exchange.isWatched || exchange.tracker.isIdle) && client.socket.unreadBytes == 0
+      && backend.socket.unreadBytes == 0 && client.socket.unsentBytes == 0 && backend.socket.unsentBytes == 0
   }
 
-  /// For people: connecting, open, halfClosed, resetting.
-  var stateName: String {
+  /// It has a backend, or is about to.
+  var backendIsWanted: Bool {
     switch phase {
-    case .connecting: "connecting"
-    case .relaying: isHalfClosed ? "halfClosed" : "open"
-    case .resetting, .closing: "resetting"
+    case .connecting, .relaying, .resetting, .closing: true
+    case .parked, .held, .lingering: false
     }
   }
+
+  /// Why its boundaries are not known, with protocol http; for people.
+  var opacity: String? { exchange.isHTTP ? exchange.tracker.opacity.map { "\($0)" } : nil }
+
+  /// What it is doing, for people.
+  var state: SessionState {
+    switch phase {
+    case .parked: .parked
+    case .held: .held
+    case .connecting: .connecting
+    case .relaying where exchange.isWatched: exchange.tracker.isIdle && !outbound.hasHeldBytes ? .idle : .busy
+    case .relaying where exchange.isHTTP: .opaque
+    case .relaying: isHalfClosed ? .halfClosed : .open
+    case .resetting: .resetting
+    case .lingering, .closing: .closing
+    }
+  }
+}
+
+/// What a session is doing. With protocol http: parked, held, connecting, idle, busy, opaque, resetting, closing; with tcp
+/// open and halfClosed instead of what needs boundaries.
+public enum SessionState: String, Sendable {
+  case parked, held, connecting, idle, busy, opaque, open, halfClosed, resetting, closing
 }
 
 /// Which targets a session has tried already.
@@ -163,4 +245,6 @@ struct ConnectAttempt {
   var deadline = Instant.distantFuture
   /// Waiting to try the same address again: this machine, not the target, could not connect.
   var isRetrying = false
+  /// The last address did not answer in time.
+  var hasTimedOut = false
 }

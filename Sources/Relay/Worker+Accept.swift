@@ -84,36 +84,77 @@ extension Worker {
 
   /// Starts a session. Its place in the budget and in this worker's load is taken already.
   mutating func begin(_ socket: consuming Descriptor, from door: Door) {
-    let (account, assignment) = claim(isPreview: door.isPreview)
     let number = socket.number
-    let session = Session(
-      client: socket, family: door.socket.address.family, account: account, assignment: assignment,
-      listener: door.listener, now: loop.now)
+    let session = Session(client: socket, family: door.socket.address.family, door: door, now: loop.now)
     guard let token = sessions.insert(session) else {
       // The slab holds as many as the descriptor limit allows; beyond that there is nothing to relay with.
       shared.gates[index].removeLoad()
       shared.budget.giveBack()
       return
     }
-    sessionsByAccount[Int(account.rawValue)] += 1
-    counters[Int(account.rawValue)].accepted += 1
+    sessionsByAccount[Int(sessions[token].account.rawValue)] += 1
+    parkedSessions += 1
     do {
       try loop.watch(number: number, for: Self.interest, token.lane(0))
     } catch {
       requestClose(token, .ended, resets: true)
       return
     }
-    connect(token)
+    // With protocol http the first byte of a request decides, and no backend waits for it.
+    if sessions[token].exchange.isHTTP { schedule(token, at: idleDeadline(token)) } else { admit(token) }
   }
 
   /// Everything, told once for each change: the one registration that a socket ever gets.
   static var interest: Readiness { [.readable, .writable, .readHangUp, .urgent, .edgeTriggered] }
 
-  /// The claim: the one place where a session learns which color it belongs to, by one read of the word.
-  func claim(isPreview: Bool) -> (Account, Assignment) {
-    let active = shared.word.load()
-    if isPreview { return (.preview, Assignment(color: active.color.other, generation: active.generation)) }
-    return (Account(active.color), active)
+  /// Gives a session that has something to send a color, and begins to connect; or has it wait for the end of a hold.
+  mutating func admit(_ token: Token) {
+    let claim = lane.claim(isPreview: sessions[token].exchange.isPreview)
+    if claim.holds {
+      hold(token)
+      return
+    }
+    let color = claim.assignment.color
+    if sessions[token].assignment?.color != color { counters[Int(claim.account.rawValue)].accepted += 1 }
+    join(token, claim.account)
+    sessions[token].assignment = claim.assignment
+    sessions[token].exchange.color = color
+    sessions[token].attempt = ConnectAttempt()
+    setPhase(token, .connecting)
+    connect(token)
+  }
+
+  /// Has a session counted for another account.
+  private mutating func join(_ token: Token, _ account: Account) {
+    sessionsByAccount[Int(sessions[token].account.rawValue)] -= 1
+    sessionsByAccount[Int(account.rawValue)] += 1
+    sessions[token].account = account
+  }
+
+  /// A session leaves its color; what became of it there is counted where somebody asks.
+  mutating func leaveColor(_ token: Token, _ outcome: DrainOutcome) {
+    let account = sessions[token].account
+    guard account != .preview, account != .waiting else { return }
+    leave(account, sessions[token].assignment, outcome)
+    sessionsByAccount[Int(Account.waiting.rawValue)] += 1
+    sessions[token].account = .waiting
+    tellWhenDrained()
+    tellWhenQuiet()
+  }
+
+  mutating func setPhase(_ token: Token, _ phase: Session.Phase) {
+    count(sessions[token].phase, -1)
+    count(phase, 1)
+    sessions[token].phase = phase
+  }
+
+  private mutating func count(_ phase: Session.Phase, _ difference: Int) {
+    switch phase {
+    case .parked: parkedSessions += difference
+    case .held: heldSessions += difference
+    case .connecting: connectingSessions += difference
+    case .relaying, .resetting, .lingering, .closing: break
+    }
   }
 
   // MARK: Pausing

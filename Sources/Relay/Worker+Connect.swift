@@ -60,6 +60,7 @@ extension Worker {
     let attempt = sessions[token].attempt
     if loop.now >= attempt.deadline {
       addressFailed(token, .timedOut)
+      sessions[token].attempt.hasTimedOut = true
     } else if !attempt.isRetrying {
       schedule(token, at: attempt.deadline)
       return
@@ -85,7 +86,7 @@ extension Worker {
   }
 
   private mutating func established(_ token: Token) {
-    sessions[token].phase = .relaying
+    setPhase(token, .relaying)
     sessions[token].lastActivity = loop.now
     // The connect timer usually stays armed: when it fires it finds the idle deadline. That is cheaper than moving it.
     if sessions[token].timer == .none || idleDeadline(token) < sessions[token].timerDeadline {
@@ -98,7 +99,7 @@ extension Worker {
   /// The address to try next: the same again after a local shortage, the present target's next one, or that of the next
   /// target.
   private mutating func nextAddress(_ token: Token) -> SocketAddress? {
-    guard let targets = routes.targets[sessions[token].listener]?[sessions[token].assignment.color] else { return nil }
+    guard let targets = routes.targets[sessions[token].listener]?[sessions[token].exchange.color] else { return nil }
     let attempt = sessions[token].attempt
     if sessions[token].target >= 0, Int(attempt.position) < targets.count,
       targets[Int(attempt.position)].slot == sessions[token].target,
@@ -161,6 +162,7 @@ extension Worker {
     sessions[token].backend = .absent
     sessions[token].attempt.nextAddress += 1
     sessions[token].attempt.isRetrying = false
+    sessions[token].attempt.hasTimedOut = false
   }
 
   private mutating func retryLater(_ token: Token) {
@@ -170,24 +172,18 @@ extension Worker {
   }
 
   /// No target of the session's color took it. Where the color is not the active one any more, it was claimed just
-  /// before a switch, has not reached anybody, and is claimed again; else the client is reset.
+  /// before a switch, has not reached anybody, and is claimed again; else the client is told, or reset.
   private mutating func allTargetsFailed(_ token: Token) {
     leaveTarget(token)
     let account = sessions[token].account
-    let (newAccount, assignment) = claim(isPreview: account == .preview)
-    if account != .preview, assignment.color != sessions[token].assignment.color {
-      leave(account, sessions[token].assignment, .moved)
-      sessionsByAccount[Int(newAccount.rawValue)] += 1
-      counters[Int(newAccount.rawValue)].accepted += 1
-      sessions[token].account = newAccount
-      sessions[token].assignment = assignment
-      sessions[token].attempt = ConnectAttempt()
-      tellWhenDrained()
-      connect(token)
+    let claim = lane.claim(isPreview: account == .preview)
+    if account != .preview, claim.assignment.color != sessions[token].exchange.color {
+      leaveColor(token, .moved)
+      admit(token)
       return
     }
     counters[Int(account.rawValue)].connectFailures += 1
     if wasLeftBehind(account, sessions[token].assignment) { tally.connectFailures += 1 }
-    requestClose(token, .ended, resets: true)
+    refuse(token, sessions[token].attempt.hasTimedOut ? .gatewayTimeout : .badGateway)
   }
 }

@@ -14,10 +14,18 @@ extension Worker {
   /// came to.
   mutating func confirm(_ assignment: Assignment) -> DrainTally {
     let closed = tally
+    if let handover = handoverTally, assignment.color != confirmed.color {
+      // Its hold has found the sessions that the switch would have left behind.
+      tally = handover
+    } else {
+      tally = DrainTally()
+      tally.open = sessionsByAccount[Int(Account(assignment.color.other).rawValue)]
+    }
+    handoverTally = nil
     confirmed = assignment
-    tally = DrainTally()
-    tally.open = sessionsByAccount[Int(Account(assignment.color.other).rawValue)]
     beginDrain(nil)
+    // Sessions between two requests let go of the old color at once.
+    sweepCursor = 0
     return closed
   }
 
@@ -29,6 +37,10 @@ extension Worker {
     loop.timers.cancel(drainTimer)
     drainTimer = .none
     guard let order else { return }
+    if order.scope == .everything, !lane.isStopping {
+      lane.isStopping = true
+      sweepCursor = 0
+    }
     drainTimer = loop.timers.arm(at: min(order.spreadStart, order.deadline), Fixture.drainTimer)
     tellWhenDrained()
   }
@@ -42,7 +54,7 @@ extension Worker {
   private var drainingSessions: Int {
     switch drainOrder?.scope {
     case .idleColor: sessionsByAccount[Int(Account(confirmed.color.other).rawValue)]
-    case .everything: sessionsByAccount[0] + sessionsByAccount[1] + sessionsByAccount[2]
+    case .everything: sessions.count
     case nil: 0
     }
   }
@@ -53,8 +65,9 @@ extension Worker {
 
   /// Whether a session belongs to the color that the confirmed switch has left. One that was claimed after the next
   /// store already, whose barrier is still to come, is none of them.
-  func wasLeftBehind(_ account: Account, _ assignment: Assignment) -> Bool {
-    account == Account(confirmed.color.other) && assignment.generation < confirmed.generation
+  func wasLeftBehind(_ account: Account, _ assignment: Assignment?) -> Bool {
+    guard let assignment else { return false }
+    return account == Account(confirmed.color.other) && assignment.generation < confirmed.generation
   }
 
   mutating func advanceDrain() {

@@ -23,6 +23,17 @@ extension Worker {
       } else {
         connectProgressed(token, readiness)
       }
+    case .parked, .held, .lingering:
+      // There is no backend: an event of one was told in the tick in which it was let go of.
+      guard isClient else { return }
+      sessions[token].client.absorb(readiness)
+      if sessions[token].client.isBroken {
+        requestClose(token, .ended, resets: true)
+      } else if sessions[token].phase == .parked {
+        wake(token)
+      } else if sessions[token].phase == .lingering {
+        discardInput(token)
+      }
     case .closing: break
     }
   }
@@ -40,6 +51,8 @@ extension Worker {
       counters[account].bytesIn &+= bytesIn
       counters[account].bytesOut &+= bytesOut
     }
+    let requests = sessions[token].exchange.takeUncounted()
+    if requests != 0 { counters[Int(sessions[token].account.rawValue)].requests &+= UInt64(requests) }
     switch verdict {
     case .wait: if sessions[token].phase == .resetting { awaitReset(token, firstLook: Self.resetPatience) }
     case .deferred: postpone(token)
@@ -48,6 +61,16 @@ extension Worker {
       schedule(token, at: idleDeadline(token))
     case .close: requestClose(token, .ended, resets: sessions[token].phase == .resetting)
     case .reset: awaitReset(token, firstLook: 0)
+    case .letGo:
+      // While the front door stops, the backend stays for a request that is on its way.
+      if lane.isStopping, endAtBoundary(token) || !sessions[token].inbound.hasHeldBytes { break }
+      park(token)
+    case .backendLeft:
+      counters[Int(sessions[token].account.rawValue)].idleCloses += 1
+      if lane.isStopping, endAtBoundary(token) { break }
+      park(token)
+    case .sendAgain: sendAgain(token)
+    case .finish: finish(token)
     }
   }
 
@@ -119,8 +142,10 @@ extension Worker {
     sessions[token].timer = .none
     switch sessions[token].phase {
     case .connecting: connectTimerFired(token)
-    case .relaying: idleTimerFired(token)
+    case .relaying, .parked: idleTimerFired(token)
+    case .held: holdTimerFired(token)
     case .resetting: resetTimerFired(token)
+    case .lingering: requestClose(token, .ended, resets: false)
     case .closing: break
     }
   }
@@ -128,6 +153,10 @@ extension Worker {
   private mutating func idleTimerFired(_ token: Token) {
     guard loop.now >= idleDeadline(token) else {
       schedule(token, at: idleDeadline(token))
+      return
+    }
+    if sessions[token].phase == .parked {
+      requestClose(token, .ended, resets: false)
       return
     }
     // A slow reader may still be taking what the kernel holds for it.
@@ -139,7 +168,11 @@ extension Worker {
       schedule(token, at: idleDeadline(token))
       return
     }
-    requestClose(token, .ended, resets: !sessions[token].canEndWithFIN)
+    if sessions[token].exchange.tracker.outstanding > 0, sessions[token].exchange.canBeAnswered {
+      refuse(token, .gatewayTimeout)
+    } else {
+      requestClose(token, .ended, resets: !sessions[token].canEndWithFIN)
+    }
   }
 
   // MARK: Closing
@@ -151,7 +184,7 @@ extension Worker {
     if sessions[token].phase == .resetting && sessions[token].brokeAtBackend {
       counters[Int(sessions[token].account.rawValue)].resets += 1
     }
-    sessions[token].phase = .closing
+    setPhase(token, .closing)
     closes.append(Closing(token: token.lane(0), outcome: outcome, resets: resets))
   }
 
@@ -162,6 +195,7 @@ extension Worker {
       loop.timers.cancel(session.timer)
       session.inbound.discard(&lane)
       session.outbound.discard(&lane)
+      session.exchange.dropCopy(&lane)
       if closing.resets {
         session.client.socket.resetOnClose()
         if session.backend.socket.isOpen { session.backend.socket.resetOnClose() }
@@ -173,11 +207,16 @@ extension Worker {
     closes.removeAll(keepingCapacity: true)
     if acceptPause == .sessionLimit { resumeAccepting() }
     tellWhenDrained()
+    tellWhenQuiet()
   }
 
   /// A session leaves its account. Where it was draining, the tally says what became of it.
-  mutating func leave(_ account: Account, _ assignment: Assignment, _ outcome: DrainOutcome) {
+  mutating func leave(_ account: Account, _ assignment: Assignment?, _ outcome: DrainOutcome) {
     sessionsByAccount[Int(account.rawValue)] -= 1
-    if wasLeftBehind(account, assignment) { tally.count(outcome) }
+    if wasLeftBehind(account, assignment) {
+      tally.count(outcome)
+    } else if account == Account(confirmed.color) {
+      handoverTally?.count(outcome)
+    }
   }
 }

@@ -27,6 +27,7 @@ struct Worker: ~Copyable {
     static let mailbox = Token(slot: 0, generation: 0)
     static let acceptTimer = Token(slot: 1, generation: 0)
     static let drainTimer = Token(slot: 2, generation: 0)
+    static let releaseTimer = Token(slot: 3, generation: 0)
     static let firstDoor = 16
     static func door(_ index: Int) -> Token { Token(slot: firstDoor + index, generation: 0) }
   }
@@ -39,12 +40,15 @@ struct Worker: ~Copyable {
   let mailbox: Mailbox<WorkerOrder>
   var loop: EventLoop
   var sessions: Slab<Session>
-  var lane = Lane()
+  var lane: Lane
   var routes = Routes(targets: [:])
   var settings: RelaySettings
 
-  var sessionsByAccount = InlineArray<3, Int>(repeating: 0)
-  var counters = InlineArray<3, TrafficCounters>(repeating: TrafficCounters())
+  var sessionsByAccount = InlineArray<4, Int>(repeating: 0)
+  var counters = InlineArray<4, TrafficCounters>(repeating: TrafficCounters())
+  var parkedSessions = 0
+  var heldSessions = 0
+  var connectingSessions = 0
 
   // Accepting
   var doors: [Door?] = []
@@ -64,6 +68,18 @@ struct Worker: ~Copyable {
   /// Sessions to drain when the spread began; nil before.
   var spreadInitial: Int?
   var hasToldDrained = false
+
+  // Holding
+  var holdOrder: HoldOrder?
+  /// What became of the sessions that a handover's hold found.
+  var handoverTally: DrainTally?
+  var hasToldQuiet = false
+  /// In order of arrival; entries whose session does not wait any more are passed over.
+  var heldQueue: [Token] = []
+  var heldQueueStart = 0
+  var releaseTimer = TimerQueue.Handle.none
+  /// The next slot that is looked at for sessions to let go of; nil while nobody looks.
+  var sweepCursor: Int?
 
   // Work for the phases of a tick
   var deferred: [Token] = []
@@ -88,8 +104,9 @@ struct Worker: ~Copyable {
     self.settings = settings
     self.mailbox = mailbox
     self.loop = loop
+    lane = Lane(word: shared.word)
     sessions = Slab(capacity: capacity)
-    confirmed = shared.word.load()
+    confirmed = shared.word.load().assignment
   }
 
   /// Serves until the process ends. Throws only what epoll_wait(2) fails with, which is a programming error.
@@ -101,7 +118,7 @@ struct Worker: ~Copyable {
   /// come after events, so that a barrier counts all claims of the round.
   private mutating func tick() throws(Errno) {
     runDeferred()
-    let count = try loop.wait(hasDeferredWork: !deferred.isEmpty)
+    let count = try loop.wait(hasDeferredWork: !deferred.isEmpty || sweepCursor != nil)
     for index in 0..<count {
       let (token, readiness) = loop.event(at: index)
       handle(token, readiness)
@@ -134,18 +151,23 @@ struct Worker: ~Copyable {
     case Fixture.drainTimer:
       drainTimer = .none
       advanceDrain()
+    case Fixture.releaseTimer:
+      releaseTimer = .none
+      releaseHeld()
     default: sessionTimerFired(token)
     }
   }
 
   private mutating func runDeferred() {
-    guard !deferred.isEmpty else { return }
-    swap(&deferred, &deferredBefore)
-    for token in deferredBefore where sessions.contains(token) {
-      sessions[token].isDeferred = false
-      relay(token)
+    if !deferred.isEmpty {
+      swap(&deferred, &deferredBefore)
+      for token in deferredBefore where sessions.contains(token) {
+        sessions[token].isDeferred = false
+        if sessions[token].phase == .parked { wake(token) } else { relay(token) }
+      }
+      deferredBefore.removeAll(keepingCapacity: true)
     }
-    deferredBefore.removeAll(keepingCapacity: true)
+    if sweepCursor != nil { sweep() }
   }
 
   // MARK: Orders
@@ -163,6 +185,7 @@ struct Worker: ~Copyable {
       case .confirm(let assignment, let reply): replies.append((confirm(assignment), reply))
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)
+      case .hold(let order): changeHold(order)
       case .list(let reply): reply(snapshots())
       }
     }
@@ -171,7 +194,8 @@ struct Worker: ~Copyable {
   private mutating func answerReplies() {
     var report = WorkerReport(
       sessions: sessionsByAccount.indices.map { sessionsByAccount[$0] },
-      counters: counters.indices.map { counters[$0] }, tally: tally, closedTally: DrainTally())
+      counters: counters.indices.map { counters[$0] }, tally: tally, closedTally: DrainTally(), held: heldSessions,
+      parked: parkedSessions, census: census())
     for (closed, reply) in replies {
       report.closedTally = closed
       reply(report)
@@ -179,13 +203,29 @@ struct Worker: ~Copyable {
     replies.removeAll()
   }
 
+  /// How many sessions of each color are idle, busy and opaque. Looks at all of them: some ten microseconds a thousand.
+  private func census() -> ByColor<StateCensus> {
+    var census = ByColor<StateCensus>(both: StateCensus())
+    for slot in 0..<sessions.highWater {
+      guard let token = sessions.token(at: slot), sessions[token].exchange.isHTTP else { continue }
+      switch sessions[token].account {
+      case .blue: census.blue.count(sessions[token].state)
+      case .green: census.green.count(sessions[token].state)
+      case .preview, .waiting: break
+      }
+    }
+    return census
+  }
+
   private func snapshots() -> [SessionSnapshot] {
     (0..<sessions.highWater).compactMap { slot in
       guard let token = sessions.token(at: slot) else { return nil }
+      let hasColor = sessions[token].account != .waiting && sessions[token].backendIsWanted
       return SessionSnapshot(
         listener: sessions[token].listener, isPreview: sessions[token].account == .preview,
-        assignment: sessions[token].assignment, client: sessions[token].client.socket.peerAddress,
-        target: sessions[token].target, state: sessions[token].stateName,
+        assignment: hasColor ? sessions[token].assignment : nil,
+        client: sessions[token].client.socket.peerAddress, target: sessions[token].target,
+        state: sessions[token].state, opacity: sessions[token].opacity,
         ageMilliseconds: loop.now.milliseconds(since: sessions[token].startedAt),
         idleMilliseconds: loop.now.milliseconds(since: sessions[token].lastActivity),
         bytesIn: sessions[token].inbound.bytes, bytesOut: sessions[token].outbound.bytes)

@@ -14,15 +14,20 @@ public struct PairState: Codable, Equatable, Sendable {
   public var assignment: Assignment { Assignment(color: active, generation: generation) }
 }
 
-/// The decisions of the switch transaction, without its effects: which request is refused, and in which order state is
-/// written, the word is stored and the caller is answered.
+/// The decisions of the switch transaction, of the handover and of the pause, without their effects: which request is
+/// refused, and in which order traffic is held, state is written, the word is stored and the caller is answered.
 ///
-/// One transaction at a time: the front door begins the next only after `.done` or a refusal.
+/// One transaction at a time: the front door begins the next only after `.done`, `.unchanged` or a refusal. While a
+/// handover waits (`.awaitQuiet`) a request may begin; all it can do is to be refused, or to give the handover up.
 public struct SwitchMachine: Equatable, Sendable {
   public enum Request: Equatable, Sendable {
     /// `expect`: refuse if another color is active.
     case switchTo(Color, expect: Color?)
+    /// A switch in which the two colors never serve at the same time.
+    case handover(Color, expect: Color?)
     case rollback
+    case pause
+    case resume
   }
 
   public enum Refusal: Equatable, Sendable {
@@ -30,6 +35,11 @@ public struct SwitchMachine: Equatable, Sendable {
     case unexpected(active: Color, expected: Color)
     /// The state could not be written; the reason is for people.
     case notPersisted(String)
+    case handoverUnderWay(to: Color)
+    /// A handover holds the traffic itself: it cannot begin in a pause.
+    case paused
+    /// The handover ended without a switch; the reason is for people.
+    case givenUp(String)
     case stopping
   }
 
@@ -37,11 +47,19 @@ public struct SwitchMachine: Equatable, Sendable {
   public enum Step: Equatable, Sendable {
     /// Write this state to disk and report `.persisted` or `.notPersisted`.
     case persist(PairState)
-    /// Store the word and report `.stored`.
+    /// Store the word, with the hold as it is, and report `.stored`.
     case store(PairState)
     /// Wait until every worker has answered and report `.confirmed`.
     case barrier
-    /// The switch is complete: answer.
+    /// Store the word with a hold, tell the workers and report `.held`.
+    case hold
+    /// Wait until nothing is in flight, and report `.quiet` or `.givenUp`.
+    case awaitQuiet(PairState)
+    /// Store the word without the hold, tell the workers and report `.released`.
+    case release
+    /// Report `.givenUp` to the handover that waits.
+    case giveUpHandover
+    /// What was asked for is complete: answer.
     case done(PairState)
     /// Nothing was to be changed: answer.
     case unchanged(PairState)
@@ -53,20 +71,33 @@ public struct SwitchMachine: Equatable, Sendable {
     case notPersisted(String)
     case stored
     case confirmed
+    case held
+    case quiet
+    case givenUp(String)
+    case released
   }
 
   private enum Phase: Equatable, Sendable {
     case idle
-    /// A switch: the state is being written, the old color still serves.
+    /// A switch: the state is being written, the old color still serves, or nobody does.
     case persistingFirst(PairState)
     /// The way back: the word is stored before the state is written, so that a full disk never pins a bad release.
     case storing(PairState, thenPersist: Bool)
     case confirming(PairState, thenPersist: Bool)
     case persistingLast(PairState)
+    case pausing
+    /// A handover: the hold begins.
+    case holding(PairState)
+    case awaitingQuiet(PairState)
+    /// A hold ends, and with it a pause, or a handover that was refused or is complete.
+    case releasing(refusal: Refusal?)
   }
 
   public private(set) var state: PairState
+  /// A hold is in force.
+  public private(set) var holds = false
   private var phase = Phase.idle
+  private var isHandover = false
   public private(set) var isStopping = false
 
   public init(_ state: PairState) { self.state = state }
@@ -76,30 +107,58 @@ public struct SwitchMachine: Equatable, Sendable {
 
   public var isIdle: Bool { phase == .idle }
 
+  /// Where the handover that waits for quiet leads; nil where none does.
+  public var awaitedHandover: Color? {
+    if case .awaitingQuiet(let next) = phase { return next.active }
+    return nil
+  }
+
+  /// Whether `begin` may be called: nothing is under way, or it waits.
+  public var mayBegin: Bool { isIdle || awaitedHandover != nil }
+
+  public var isPaused: Bool { holds && !isHandover }
+
   /// What a request would lead to if it came now. Changes nothing: this is `--dry-run`.
   public func preview(_ request: Request) -> Step {
-    if isStopping { return .refused(.stopping) }
+    if let color = awaitedHandover {
+      return request == .rollback ? .giveUpHandover : .refused(.handoverUnderWay(to: color))
+    }
+    if isStopping && request != .resume { return .refused(.stopping) }
     switch request {
     case .switchTo(let color, let expect):
-      if let expect, expect != state.active {
-        return .refused(.unexpected(active: state.active, expected: expect))
-      }
-      if color == state.active { return .unchanged(state) }
-      return .persist(PairState(active: color, previous: state.active, generation: state.generation + 1))
+      return forward(to: color, expect) { .persist($0) }
+    case .handover(let color, let expect):
+      return forward(to: color, expect) { _ in holds ? .refused(.paused) : .hold }
     case .rollback:
       guard let previous = state.previous else { return .unchanged(state) }
       return .store(PairState(active: previous, previous: nil, generation: state.generation + 1))
+    case .pause: return holds ? .unchanged(state) : .hold
+    case .resume: return holds ? .release : .unchanged(state)
     }
   }
 
-  /// Begins a transaction. The machine must be idle.
+  private func forward(to color: Color, _ expect: Color?, _ step: (PairState) -> Step) -> Step {
+    if let expect, expect != state.active {
+      return .refused(.unexpected(active: state.active, expected: expect))
+    }
+    return color == state.active ? .unchanged(state) : step(following(color))
+  }
+
+  private func following(_ color: Color) -> PairState {
+    PairState(active: color, previous: state.active, generation: state.generation + 1)
+  }
+
+  /// Begins a transaction. The machine must be idle, or waiting in a handover.
   public mutating func begin(_ request: Request) -> Step {
-    precondition(isIdle, "a switch is under way")
+    precondition(mayBegin, "a switch is under way")
     let step = preview(request)
     switch step {
     case .persist(let next): phase = .persistingFirst(next)
     case .store(let next): phase = .storing(next, thenPersist: true)
-    case .barrier, .done, .unchanged, .refused: break
+    case .hold:
+      if case .handover(let color, _) = request { phase = .holding(following(color)) } else { phase = .pausing }
+    case .release: phase = .releasing(refusal: nil)
+    case .barrier, .awaitQuiet, .giveUpHandover, .done, .unchanged, .refused: break
     }
     return step
   }
@@ -110,9 +169,7 @@ public struct SwitchMachine: Equatable, Sendable {
     case (.persistingFirst(let next), .persisted):
       phase = .storing(next, thenPersist: false)
       return .store(next)
-    case (.persistingFirst, .notPersisted(let reason)):
-      phase = .idle
-      return .refused(.notPersisted(reason))
+    case (.persistingFirst, .notPersisted(let reason)): return end(refusal: .notPersisted(reason))
     case (.storing(let next, let thenPersist), .stored):
       state = next
       phase = .confirming(next, thenPersist: thenPersist)
@@ -120,15 +177,38 @@ public struct SwitchMachine: Equatable, Sendable {
     case (.confirming(let next, thenPersist: true), .confirmed):
       phase = .persistingLast(next)
       return .persist(next)
-    case (.confirming(let next, thenPersist: false), .confirmed),
+    case (.confirming, .confirmed),
       // Not written: the word stands all the same, and the front door keeps trying.
-      (.persistingLast(let next), .persisted), (.persistingLast(let next), .notPersisted):
+      (.persistingLast, .persisted), (.persistingLast, .notPersisted):
+      return end(refusal: nil)
+    case (.pausing, .held):
+      holds = true
+      return end(refusal: nil)
+    case (.holding(let next), .held):
+      (holds, isHandover) = (true, true)
+      phase = .awaitingQuiet(next)
+      return .awaitQuiet(next)
+    case (.awaitingQuiet(let next), .quiet):
+      phase = .persistingFirst(next)
+      return .persist(next)
+    case (.awaitingQuiet, .givenUp(let reason)): return end(refusal: .givenUp(reason))
+    case (.releasing(let refusal), .released):
+      (holds, isHandover) = (false, false)
       phase = .idle
-      return .done(next)
-    case (.idle, _), (.persistingFirst, .stored), (.persistingFirst, .confirmed), (.storing, .persisted),
-      (.storing, .notPersisted), (.storing, .confirmed), (.confirming, .persisted), (.confirming, .notPersisted),
-      (.confirming, .stored), (.persistingLast, .stored), (.persistingLast, .confirmed):
+      return refusal.map { .refused($0) } ?? .done(state)
+    case (.idle, _), (.persistingFirst, _), (.storing, _), (.confirming, _), (.persistingLast, _), (.pausing, _),
+      (.holding, _), (.awaitingQuiet, _), (.releasing, _):
       preconditionFailure("\(event) does not answer \(phase)")
     }
+  }
+
+  /// The transaction is over, but a handover's hold is released before anybody is answered.
+  private mutating func end(refusal: Refusal?) -> Step {
+    if isHandover {
+      phase = .releasing(refusal: refusal)
+      return .release
+    }
+    phase = .idle
+    return refusal.map { .refused($0) } ?? .done(state)
   }
 }

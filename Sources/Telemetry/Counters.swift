@@ -7,6 +7,12 @@ public struct TrafficCounters: Equatable, Sendable {
   public var connectFailures: UInt64 = 0
   /// Sessions that the backend reset.
   public var resets: UInt64 = 0
+  /// Requests that were claimed for it; protocol http.
+  public var requests: UInt64 = 0
+  /// Backends that closed between two requests, which cost no client anything; protocol http.
+  public var idleCloses: UInt64 = 0
+  /// Requests that met such a close and were sent again; protocol http.
+  public var retries: UInt64 = 0
   /// Bytes from clients.
   public var bytesIn: UInt64 = 0
   /// Bytes to clients.
@@ -19,6 +25,9 @@ public struct TrafficCounters: Equatable, Sendable {
     sum.accepted += other.accepted
     sum.connectFailures += other.connectFailures
     sum.resets += other.resets
+    sum.requests += other.requests
+    sum.idleCloses += other.idleCloses
+    sum.retries += other.retries
     sum.bytesIn += other.bytesIn
     sum.bytesOut += other.bytesOut
   }

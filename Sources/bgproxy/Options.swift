@@ -75,7 +75,7 @@ struct BgproxyOptions: Equatable, Sendable {
     static let blue = Option("--blue", "a target of blue; may be repeated", takes: .text("ADDR"), isRepeatable: true)
     static let green = Option("--green", "a target of green; may be repeated", takes: .text("ADDR"), isRepeatable: true)
     static let `protocol` = Option(
-      "--protocol", "what the sessions speak; default tcp", takes: .choice(["tcp"], later: ["http"]))
+      "--protocol", "what the sessions speak; default tcp", takes: .choice(["tcp", "http"]))
     static let active = Option(
       "--active", "the active color where there is no state file yet, or a damaged one",
       takes: .choice(["blue", "green"]))

@@ -2,14 +2,18 @@ import Switching
 import Testing
 
 @Suite struct ActiveWordTests {
-  @Test(arguments: [0, 1, 2, 1 << 31, 1 << 32, 1 << 60, 1 << 62, (1 << 63) - 1] as [UInt64], Color.allCases)
-  func assignment_isReadBack_whateverItsSize(generation: UInt64, color: Color) {
-    let assignment = Assignment(color: color, generation: generation)
-    #expect(ActiveWord(assignment).load() == assignment)
-    let word = ActiveWord(Assignment(color: color.other, generation: generation ^ 1))
-    #expect(word.load() != assignment)
-    word.store(assignment)
-    #expect(word.load() == assignment)
+  @Test(
+    arguments: [0, 1, 2, 1 << 31, 1 << 32, 1 << 60, (1 << 62) - 1] as [UInt64],
+    [(Color.blue, false), (.blue, true), (.green, false), (.green, true)])
+  func signpost_isReadBack_whateverItsSize(generation: UInt64, rest: (color: Color, holds: Bool)) {
+    let signpost = Signpost(Assignment(color: rest.color, generation: generation), holds: rest.holds)
+    let word = ActiveWord(Assignment(color: rest.color.other, generation: generation ^ 1))
+    #expect(word.load() != signpost)
+    word.store(signpost)
+    #expect(word.load() == signpost)
+    word.store(Signpost(signpost.assignment, holds: !rest.holds))
+    #expect(word.load().assignment == signpost.assignment, "a hold changes nothing else")
+    #expect(word.load().holds != rest.holds)
   }
 
   /// Odd generations are green here, so that a color and a generation of two different stores would be noticed.
@@ -22,7 +26,9 @@ import Testing
           var faults = 0
           var last: UInt64 = 0
           for _ in 0..<rounds {
-            let seen = word.load()
+            let signpost = word.load()
+            let seen = signpost.assignment
+            if signpost.holds != (seen.generation % 3 == 0) && seen.generation > 0 { faults += 1 }
             if seen.color != (seen.generation % 2 == 1 ? .green : .blue) || seen.generation < last { faults += 1 }
             last = seen.generation
           }
@@ -31,14 +37,15 @@ import Testing
       }
       group.addTask {
         for generation in 1...rounds {
-          word.store(Assignment(color: generation % 2 == 1 ? .green : .blue, generation: generation))
+          let assignment = Assignment(color: generation % 2 == 1 ? .green : .blue, generation: generation)
+          word.store(Signpost(assignment, holds: generation % 3 == 0))
         }
         return 0
       }
       return await group.reduce(0, +)
     }
     #expect(faults == 0)
-    #expect(word.load() == Assignment(color: .blue, generation: rounds))
+    #expect(word.load().assignment == Assignment(color: .blue, generation: rounds))
   }
 
   @Test func otherColor_isTheOther_andBackAgain() {

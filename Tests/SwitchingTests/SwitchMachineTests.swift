@@ -72,4 +72,85 @@ import Testing
     }
     #expect(machine.state == green && machine.isIdle)
   }
+
+  // MARK: Holding
+
+  @Test func pause_holdsOnce_andResumeReleasesOnce() {
+    var machine = SwitchMachine(blue)
+    #expect(machine.begin(.resume) == .unchanged(blue), "there is nothing to resume")
+    #expect(machine.begin(.pause) == .hold)
+    #expect(machine.advance(.held) == .done(blue))
+    #expect(machine.isPaused && machine.holds && machine.isIdle)
+    #expect(machine.begin(.pause) == .unchanged(blue))
+    #expect(machine.begin(.resume) == .release)
+    #expect(machine.holds, "held until the word says otherwise")
+    #expect(machine.advance(.released) == .done(blue))
+    #expect(machine == SwitchMachine(blue))
+  }
+
+  @Test func switch_leavesAPauseInForce() {
+    var machine = SwitchMachine(blue)
+    _ = machine.begin(.pause)
+    _ = machine.advance(.held)
+    #expect(machine.begin(.switchTo(.green, expect: nil)) == .persist(green))
+    #expect(machine.advance(.persisted) == .store(green))
+    #expect(machine.advance(.stored) == .barrier)
+    #expect(machine.advance(.confirmed) == .done(green))
+    #expect(machine.isPaused && machine.state == green)
+  }
+
+  @Test func handover_holdsWaitsSwitchesAndReleases_inThisOrder() {
+    var machine = SwitchMachine(blue)
+    #expect(machine.begin(.handover(.green, expect: .blue)) == .hold)
+    #expect(machine.awaitedHandover == nil && !machine.mayBegin)
+    #expect(machine.advance(.held) == .awaitQuiet(green))
+    #expect(machine.awaitedHandover == .green && machine.mayBegin && !machine.isPaused)
+    #expect(machine.state == blue)
+    #expect(machine.advance(.quiet) == .persist(green))
+    #expect(machine.advance(.persisted) == .store(green))
+    #expect(machine.advance(.stored) == .barrier)
+    #expect(machine.holds)
+    #expect(machine.advance(.confirmed) == .release)
+    #expect(machine.advance(.released) == .done(green))
+    #expect(machine == SwitchMachine(green))
+  }
+
+  @Test func handoverThatWaits_isGivenUpByARollback_andRefusesAllElse() {
+    var machine = SwitchMachine(green)
+    _ = machine.begin(.handover(.blue, expect: nil))
+    _ = machine.advance(.held)
+    let waiting = machine
+    for request in [
+      SwitchMachine.Request.switchTo(.blue, expect: nil), .switchTo(.green, expect: nil), .pause, .resume,
+      .handover(.blue, expect: nil),
+    ] {
+      #expect(machine.begin(request) == .refused(.handoverUnderWay(to: .blue)))
+    }
+    #expect(machine.begin(.rollback) == .giveUpHandover)
+    #expect(machine == waiting)
+    #expect(machine.advance(.givenUp("rolled back")) == .release)
+    #expect(machine.advance(.released) == .refused(.givenUp("rolled back")))
+    #expect(machine == SwitchMachine(green), "the way back of the switch before it is still open")
+  }
+
+  @Test func handover_isReleasedAndRefused_whenItCannotBeWritten() {
+    var machine = SwitchMachine(blue)
+    _ = machine.begin(.handover(.green, expect: nil))
+    _ = machine.advance(.held)
+    _ = machine.advance(.quiet)
+    #expect(machine.advance(.notPersisted("no space")) == .release)
+    #expect(machine.advance(.released) == .refused(.notPersisted("no space")))
+    #expect(machine == SwitchMachine(blue))
+  }
+
+  @Test func handover_isRefused_whereItWouldNotHoldByItself() {
+    var machine = SwitchMachine(blue)
+    #expect(machine.begin(.handover(.blue, expect: nil)) == .unchanged(blue))
+    _ = machine.begin(.pause)
+    _ = machine.advance(.held)
+    #expect(machine.begin(.handover(.green, expect: nil)) == .refused(.paused))
+    machine.stop()
+    #expect(machine.begin(.pause) == .refused(.stopping))
+    #expect(machine.begin(.resume) == .release, "a front door that stops lets everybody go")
+  }
 }

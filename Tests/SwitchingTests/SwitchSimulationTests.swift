@@ -13,6 +13,9 @@ private struct World {
   var isRollback = false
   /// Whether the transaction under way has written its state.
   var hasPersisted = false
+  var isHandover = false
+  /// Sessions that have a backend.
+  var inFlight = ByColor(both: 0)
 
   init(_ state: PairState) {
     machine = SwitchMachine(state)
@@ -22,6 +25,13 @@ private struct World {
 
   /// What the front door finds when it starts again after it was killed.
   mutating func crashAndStart() { self = World(disk) }
+
+  /// What the workers do meanwhile: sessions come, where the word lets them, and end.
+  mutating func live(_ random: inout SeededGenerator) {
+    let signpost = word.load()
+    if !signpost.holds { inFlight[signpost.assignment.color] += Int.random(in: 0...2, using: &random) }
+    for color in Color.allCases where inFlight[color] > 0 && Bool.random(using: &random) { inFlight[color] -= 1 }
+  }
 }
 
 @Suite struct SwitchSimulationTests {
@@ -38,16 +48,25 @@ private struct World {
       if world.machine.isStopping, Int.random(in: 0..<20, using: &random) == 0 { world.crashAndStart() }
     }
     // A simulation that never got somewhere would have shown nothing about it.
-    for expected in ["switched", "rolled back", "unchanged", "refused", "not persisted", "crashed"] {
+    let expected = [
+      "switched", "handed over", "rolled back", "paused", "resumed", "unchanged", "refused", "given up", "not persisted",
+      "crashed",
+    ]
+    for expected in expected {
       #expect(outcomes[expected, default: 0] > 0, "never \(expected)")
     }
   }
 
   private func request(for world: World, _ random: inout SeededGenerator) -> SwitchMachine.Request {
-    guard Int.random(in: 0..<3, using: &random) > 0 else { return .rollback }
+    switch Int.random(in: 0..<8, using: &random) {
+    case 0, 1: return .rollback
+    case 2: return .pause
+    case 3: return .resume
+    default: break
+    }
     let color = Color.allCases.randomElement(using: &random)!
     let expect: Color? = Int.random(in: 0..<3, using: &random) > 0 ? nil : Color.allCases.randomElement(using: &random)
-    return .switchTo(color, expect: expect)
+    return Bool.random(using: &random) ? .switchTo(color, expect: expect) : .handover(color, expect: expect)
   }
 
   /// One transaction to its end, or to a crash in the middle of it; answers what became of it.
@@ -60,11 +79,13 @@ private struct World {
     world.target = nil
     world.isRollback = request == .rollback
     world.hasPersisted = false
+    if case .handover = request { world.isHandover = true } else { world.isHandover = false }
     var wasWritten = true
     var step = world.machine.begin(request)
     #expect(step == foreseen, "what was foreseen is not what came")
     while true {
       try sweep(world, before)
+      world.live(&random)
       if Int.random(in: 0..<40, using: &random) == 0 {
         let possible = [world.acknowledged.active, world.target?.active]
         world.crashAndStart()
@@ -74,8 +95,8 @@ private struct World {
       switch step {
       case .persist(let next):
         try take(next, in: &world, after: before)
-        if !world.isRollback { #expect(world.word.load() == before.state.assignment, "stored before it is persisted") }
-        if world.isRollback { #expect(world.word.load() == next.assignment, "the way back waits for the disk") }
+        if !world.isRollback { #expect(world.word.load().assignment == before.state.assignment, "stored before it is persisted") }
+        if world.isRollback { #expect(world.word.load().assignment == next.assignment, "the way back waits for the disk") }
         wasWritten = Int.random(in: 0..<4, using: &random) > 0
         if wasWritten { world.disk = next }
         world.hasPersisted = wasWritten
@@ -83,16 +104,35 @@ private struct World {
       case .store(let next):
         try take(next, in: &world, after: before)
         #expect(world.hasPersisted != world.isRollback, "a switch is written before, the way back after")
-        world.word.store(next.assignment)
+        if world.isHandover {
+          #expect(world.machine.holds && world.inFlight == ByColor(both: 0), "both colors serve in a handover")
+        }
+        world.word.store(Signpost(next.assignment, holds: world.machine.holds))
         step = world.machine.advance(.stored)
+      case .hold:
+        #expect(!world.machine.holds)
+        world.word.store(Signpost(world.machine.state.assignment, holds: true))
+        step = world.machine.advance(.held)
+      case .awaitQuiet(let next):
+        #expect(world.isHandover && next.active == before.state.active.other)
+        if let event = waiting(&world, &random) { step = world.machine.advance(event) }
+      case .release:
+        #expect(world.machine.holds)
+        world.word.store(Signpost(world.machine.state.assignment))
+        step = world.machine.advance(.released)
+      case .giveUpHandover: Issue.record("there is no handover to give up")
       case .barrier:
         #expect(world.machine.state == world.target)
         step = world.machine.advance(.confirmed)
+      case .done(let next) where request == .pause || request == .resume:
+        #expect(next == before.state && world.machine.state == before.state && world.target == nil)
+        #expect(world.machine.isPaused == (request == .pause))
+        return request == .pause ? "paused" : "resumed"
       case .done(let next):
         #expect(next == world.target && next == world.machine.state && world.machine.isIdle)
         #expect(next.generation == before.state.generation + 1)
         #expect(next.active == before.state.active.other)
-        #expect(world.word.load() == next.assignment)
+        #expect(world.word.load() == Signpost(next.assignment, holds: before.holds))
         if wasWritten { #expect(world.disk == next) } else { #expect(world.isRollback, "acknowledged, not written") }
         world.acknowledged = next
         if world.isRollback {
@@ -103,21 +143,44 @@ private struct World {
           return "rolled back"
         }
         #expect(next.previous == before.state.active)
-        return "switched"
+        return world.isHandover ? "handed over" : "switched"
       case .unchanged(let state):
-        #expect(state == before.state && world.machine == before && world.word.load() == state.assignment)
+        #expect(state == before.state && world.machine == before && world.word.load().assignment == state.assignment)
         return "unchanged"
       case .refused(let refusal):
         #expect(world.machine == before, "a refused switch changed something")
-        #expect(world.word.load() == before.state.assignment && world.disk == before.state)
+        #expect(world.word.load() == Signpost(before.state.assignment, holds: before.holds))
+        #expect(world.disk == before.state)
         if case .notPersisted(let reason) = refusal {
           #expect(reason == "disk full" && !world.isRollback)
           return "not persisted"
+        }
+        if case .givenUp = refusal {
+          #expect(world.isHandover && world.target == nil)
+          return "given up"
         }
         #expect((refusal == .stopping) == world.machine.isStopping)
         return "refused"
       }
     }
+  }
+
+  /// A handover waits. Other requests come, which change nothing; nil: it waits on.
+  private func waiting(_ world: inout World, _ random: inout SeededGenerator) -> SwitchMachine.Event? {
+    let machine = world.machine
+    let other = request(for: world, &random)
+    let answer = world.machine.begin(other)
+    #expect(world.machine == machine)
+    if answer == .giveUpHandover {
+      #expect(other == .rollback)
+      return .givenUp("rolled back")
+    }
+    guard case .refused(.handoverUnderWay) = answer else {
+      Issue.record("\(other) was not refused: \(answer)")
+      return nil
+    }
+    if world.inFlight == ByColor(both: 0) { return .quiet }
+    return Int.random(in: 0..<10, using: &random) == 0 ? .givenUp("its time is up") : nil
   }
 
   /// A step names the state it leads to; all steps of a transaction name the same.
@@ -128,7 +191,8 @@ private struct World {
   }
 
   private func sweep(_ world: World, _ before: SwitchMachine) throws {
-    let inForce = world.word.load()
+    let inForce = world.word.load().assignment
+    try #require(world.word.load().holds == world.machine.holds, "the machine and the word differ about the hold")
     try #require(inForce == world.machine.state.assignment, "the machine and the word name two active colors")
     try #require(inForce == before.state.assignment || inForce == world.target?.assignment)
     try #require(world.machine.state.previous != world.machine.state.active)

@@ -61,6 +61,8 @@ int linux_set_timeout(int fd, int name, int64_t milliseconds);
 /// SO_LINGER with zero time: the close that follows sends RST instead of FIN (socket(7)).
 int linux_reset_on_close(int fd);
 ssize_t linux_receive(int fd, void *into, size_t capacity);
+/// recv(2) of one byte with MSG_PEEK: what a receive would find.
+ssize_t linux_peek(int fd);
 /// send(2) with MSG_NOSIGNAL.
 ssize_t linux_send(int fd, const void *from, size_t count);
 int linux_shutdown_write(int fd);

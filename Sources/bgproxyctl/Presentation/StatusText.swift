@@ -35,7 +35,7 @@ struct StatusText {
 
   private var phase: String {
     switch status.phase {
-    case .steady: "steady"
+    case .steady, .paused, .holding: status.phase.rawValue
     case .draining, .stopping:
       [status.phase == .stopping ? paint("stopping", .yellow) : nil, drain].compactMap(\.self).joined(separator: ", ")
     }

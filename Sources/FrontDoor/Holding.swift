@@ -1,0 +1,312 @@
+import Admin
+import Arguments
+import EventCore
+import LinuxIO
+import Relay
+import Switching
+import Telemetry
+
+/// A hold that is in force: a pause, or a handover that waits for the work in flight.
+struct Holding {
+  let since: Instant
+  let sinceOnWall: WallTime
+  /// When traffic resumes by itself.
+  var until: Instant
+  var untilOnWall: WallTime
+  let by: Requester
+  /// Where a handover leads; nil for a pause.
+  let handover: Color?
+  var timer: Reactor.TimerID?
+  /// The client that asked for a pause and waits: its end is the pause's end.
+  var waitingClient: UInt64?
+  /// Told when nothing is in flight any more (true), or when the hold has ended before (false).
+  var quietWaiters: [OneShot<Bool>] = []
+
+  init(by: Requester, milliseconds: Int64, handover: Color?) {
+    self.by = by
+    self.handover = handover
+    since = .now()
+    sinceOnWall = .now()
+    until = since
+    untilOnWall = sinceOnWall
+    last(milliseconds)
+  }
+
+  /// From now on.
+  mutating func last(_ milliseconds: Int64) {
+    until = Instant.now().advanced(milliseconds: milliseconds)
+    untilOnWall = WallTime(microseconds: WallTime.now().microseconds + milliseconds * 1000)
+  }
+}
+
+/// What a handover waits for. Used on the control thread alone.
+final class Handover: @unchecked Sendable {
+  /// The operator's client; its end is the handover's end.
+  let client: UInt64?
+  /// The operator runs a command while nothing serves, and says when to go on.
+  let waitsForOperator: Bool
+  /// What ends the wait. To give up overrides everything until the transaction has taken it.
+  private(set) var outcome: SwitchMachine.Event?
+  private var waiting: CheckedContinuation<Void, Never>?
+  private var isClosed = false
+  /// Nothing is in flight any more.
+  private(set) var isQuiet = false
+  /// Told when nothing serves (nil), or how the transaction has ended before that.
+  var operatorWaiter: OneShot<FrontDoor.SwitchOutcome?>?
+  /// Told how the transaction has ended.
+  var endWaiters: [OneShot<FrontDoor.SwitchOutcome>] = []
+
+  init(client: UInt64?, waitsForOperator: Bool) {
+    self.client = client
+    self.waitsForOperator = waitsForOperator
+  }
+
+  func becameQuiet() {
+    isQuiet = true
+    if waitsForOperator { operatorWaiter?.resume(nil) } else { decide(.quiet) }
+  }
+
+  func decide(_ event: SwitchMachine.Event) {
+    if isClosed { return }
+    if case .givenUp = outcome { return }
+    outcome = event
+    waiting?.resume()
+    waiting = nil
+  }
+
+  /// No word counts any more: what has been decided is this.
+  func close() -> SwitchMachine.Event {
+    isClosed = true
+    return outcome ?? .givenUp("nobody decided")
+  }
+
+  func wait() async {
+    if outcome == nil { await withCheckedContinuation { waiting = $0 } }
+  }
+}
+
+/// Pause, resume and the waiting part of a handover.
+extension FrontDoor {
+  // MARK: The hold
+
+  /// Stores the hold, tells the workers, and returns when no claim that was made before is under way.
+  func beginHold(by: Requester, milliseconds: Int64, handover: Color?) async {
+    holding = Holding(by: by, milliseconds: milliseconds, handover: handover)
+    word.store(Signpost(machine.state.assignment, holds: true))
+    workers.hold(HoldOrder(isHandover: handover != nil))
+    armHoldTimer()
+    _ = await workers.report()
+  }
+
+  /// Lets the traffic go on; answers for how many milliseconds it was held.
+  func endHold() -> Int64 {
+    word.store(Signpost(machine.state.assignment))
+    workers.hold(nil)
+    guard let ended = holding else { return 0 }
+    holding = nil
+    if let timer = ended.timer { reactor.cancel(timer) }
+    for waiter in ended.quietWaiters { waiter.resume(false) }
+    return Instant.now().milliseconds(since: ended.since)
+  }
+
+  private func armHoldTimer() {
+    if let timer = holding?.timer { reactor.cancel(timer) }
+    guard let until = holding?.until else { return }
+    let left = max(0, until.milliseconds(since: .now()))
+    holding?.timer = reactor.after(milliseconds: left) { [self] in start { await $0.holdTimeIsUp() } }
+  }
+
+  private func holdTimeIsUp() async {
+    guard let current = holding, Instant.now() >= current.until else { return }
+    guard current.handover != nil else {
+      tell("limit", "the pause has lasted as long as it may: traffic resumes by itself")
+      _ = await resume(by: current.by, cause: "its time is up")
+      return
+    }
+    guard let handover, handover.outcome == nil else { return }
+    handover.decide(.givenUp(await reasonToGiveUp(after: current)))
+  }
+
+  /// With `--force`: resets what has not ended in time.
+  private func cutWhatRuns(of handover: Handover) {
+    guard self.handover === handover, handover.outcome == nil else { return }
+    var order = HoldOrder(isHandover: true)
+    order.cuts = true
+    workers.hold(order)
+  }
+
+  func isQuietNow() async {
+    let report = await workers.report()
+    guard report.inFlight == 0, let current = holding else { return }
+    for waiter in current.quietWaiters { waiter.resume(true) }
+    holding?.quietWaiters = []
+    handover?.becameQuiet()
+  }
+
+  /// True: nothing is in flight. False: the hold has ended before.
+  private func quiet() async -> Bool {
+    guard holding != nil else { return false }
+    return await withCheckedContinuation { continuation in
+      holding?.quietWaiters.append(OneShot(continuation))
+      // What was quiet already tells nobody any more.
+      start { await $0.isQuietNow() }
+    }
+  }
+
+  // MARK: Pause and resume
+
+  /// The answer to `POST /v1/pause`.
+  func answer(_ request: PauseRequest, by: Requester, client: UInt64) async -> Result<StatusReport, ErrorReport> {
+    var longest = Self.defaultPause
+    if let text = request.max {
+      guard let milliseconds = parseDuration(text), milliseconds > 0 else { return .failure(.badDuration("max", text)) }
+      longest = milliseconds
+    }
+    var terms = Terms(by: by)
+    terms.holdTime = longest
+    switch await transact(.pause, terms) {
+    case .refused(let refusal): return .failure(ErrorReport(refusal))
+    case .unchanged:
+      // A second pause decides how long it lasts.
+      holding?.last(longest)
+      armHoldTimer()
+    case .done, .gaveUp, .switched: break
+    }
+    audit("pause", by: by, [(key: "max", value: .string(formatDuration(longest)))])
+    guard request.wait == true else { return .success(await status()) }
+    holding?.waitingClient = client
+    let isQuiet = await quiet()
+    if holding?.waitingClient == client { holding?.waitingClient = nil }
+    guard isQuiet else {
+      return .failure(
+        ErrorReport(
+          code: "resumed", message: "traffic resumed before all work was done: \(await whatRuns())"))
+    }
+    return .success(await status())
+  }
+
+  /// The answer to `POST /v1/resume`; with a cause, what nobody asked for.
+  func resume(by: Requester, cause: String? = nil) async -> Result<StatusReport, ErrorReport> {
+    let held = await workers.report().held
+    switch await transact(.resume, Terms(by: by)) {
+    case .refused(let refusal): return .failure(ErrorReport(refusal))
+    case .done:
+      audit("resume", by: by, [(key: "held", value: .count(held)), (key: "cause", value: .string(cause ?? ""))])
+      publish("resume", "traffic resumes\(cause.map { ": " + $0 } ?? "")")
+    case .unchanged, .gaveUp, .switched: break
+    }
+    return .success(await status())
+  }
+
+  func audit(_ event: String, by: Requester, _ fields: [(key: String, value: LogValue)]) {
+    log.write(.info, event, [(key: "uid", value: .count(by.uid)), (key: "pid", value: .count(by.pid))] + fields)
+  }
+
+  // MARK: Handover
+
+  /// Milliseconds before the first client would notice: the handover is given up so long before the shorter of drain and
+  /// hold time ends.
+  private static let handoverReserve: Int64 = 1000
+  /// Milliseconds that a pause lasts where nobody says otherwise.
+  private static let defaultPause: Int64 = 30_000
+
+  /// Begins the hold of a handover. With `--force` what runs is reset when its time is up; where a command is to follow,
+  /// that is half of the time.
+  func beginHandover(to color: Color, _ handover: Handover, _ terms: Terms) async {
+    let shorter = min(terms.drainTimeout ?? settings.drain.timeout, settings.timeouts.hold)
+    let time = max(shorter - Self.handoverReserve, shorter / 2)
+    let cutTime = handover.waitsForOperator ? time / 2 : time
+    self.handover = handover
+    let isLonger = terms.isForced && !handover.waitsForOperator
+    await beginHold(
+      by: terms.by, milliseconds: isLonger ? time + Self.handoverReserve / 2 : time, handover: color)
+    if terms.isForced {
+      reactor.after(milliseconds: cutTime) { [self] in start { $0.cutWhatRuns(of: handover) } }
+    }
+  }
+
+  /// Returns when the handover has been decided.
+  func awaitQuiet(_ handover: Handover) async {
+    await isQuietNow()
+    await handover.wait()
+  }
+
+  /// The answer to a switch with `handover`, once the transaction is begun by it or, with `proceed`, goes on.
+  func answerHandover(
+    _ request: SwitchRequest, _ terms: Terms, client: UInt64
+  ) async -> Result<StatusReport, ErrorReport> {
+    if request.proceed == true {
+      guard let handover, handover.isQuiet, handover.client == client, holding?.handover == request.to else {
+        return .failure(ErrorReport(code: "no-handover", message: "no handover of this connection waits"))
+      }
+      return await answer(
+        outcome: withCheckedContinuation { continuation in
+          handover.endWaiters.append(OneShot(continuation))
+          handover.decide(.quiet)
+        })
+    }
+    var terms = terms
+    let handover = Handover(client: client, waitsForOperator: request.during == true)
+    terms.handover = handover
+    let change = SwitchMachine.Request.handover(request.to, expect: request.expect)
+    guard handover.waitsForOperator else { return await answer(outcome: transact(change, terms)) }
+    // The transaction goes on after this answer.
+    let result: SwitchOutcome? = await withCheckedContinuation { continuation in
+      let first = OneShot<SwitchOutcome?>(continuation)
+      handover.operatorWaiter = first
+      start { [terms] in
+        first.resume(await $0.transact(change, terms))
+      }
+    }
+    if let result { return await answer(outcome: result) }
+    return .success(await status())
+  }
+
+  /// Returns when the handover that is under way, if any, has ended.
+  func handoverEnds() async {
+    guard let handover else { return }
+    let _: SwitchOutcome = await withCheckedContinuation { handover.endWaiters.append(OneShot($0)) }
+  }
+
+  func recordGivenUp(_ reason: String, from: Color, _ terms: Terms, held: Int64) {
+    audit(
+      "handover-given-up", by: terms.by,
+      [
+        (key: "from", value: .string(from.rawValue)), (key: "to", value: .string(from.other.rawValue)),
+        (key: "reason", value: .string(terms.reason ?? "")), (key: "cause", value: .string(reason)),
+        (key: "heldMilliseconds", value: .count(held)),
+      ])
+    publish("handover-given-up", "\(from.rawValue) goes on: \(reason)")
+  }
+
+  /// The front door's connection to a client has ended; the client may have waited for something.
+  func clientEnded(_ client: UInt64) {
+    if let handover, handover.client == client {
+      handover.decide(.givenUp("the client that asked for it has gone"))
+    }
+    if let current = holding, current.waitingClient == client {
+      start { _ = await $0.resume(by: current.by, cause: "the client that asked for the pause has gone") }
+    }
+  }
+
+  private func reasonToGiveUp(after current: Holding) async -> String {
+    let time = formatDuration(Instant.now().milliseconds(since: current.since) / 100 * 100)
+    let report = await workers.report()
+    if report.inFlight == 0 { return "the command did not end within \(time)" }
+    return "after \(time) there was still work in flight: \(await whatRuns())"
+  }
+
+  /// The sessions that still have a backend, for people.
+  func whatRuns() async -> String {
+    let running = await workers.sessions().filter { !$0.isPreview && $0.assignment != nil }
+    guard !running.isEmpty else { return "no session" }
+    let named = running.prefix(3).map { session in
+      let listener = listenerNames[session.listener] ?? ""
+      let client = session.client.map { "\($0)" } ?? "a client that has left"
+      return "\(listener) \(client) → \(targetBook.name(of: session.target)), \(session.state.rawValue) for "
+        + "\(formatDuration(session.idleMilliseconds / 100 * 100))"
+    }
+    let more = running.count > named.count ? " and \(running.count - named.count) more" : ""
+    return "\(running.count) session\(running.count == 1 ? "" : "s") (\(named.joined(separator: "; "))\(more))"
+  }
+}

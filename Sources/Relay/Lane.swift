@@ -1,0 +1,58 @@
+import Switching
+
+/// What all sessions of a worker share while one of them moves bytes.
+@safe struct Lane: ~Copyable {
+  /// One full read: what a sink leaves of it always fits into a buffer.
+  static let bufferSize = 65_536
+  /// The longest request that is kept for being sent again: the heads that servers accept are rarely longer.
+  static let copySize = 8192
+
+  /// Every receive lands here first.
+  let scratch: UnsafeMutableRawBufferPointer
+  /// For bytes that a sink did not take, or that wait for their claim. 16 MiB are kept: enough that stalls which come
+  /// and go do not allocate, little enough to keep.
+  var buffers = BufferPool(size: Self.bufferSize, mostKept: 256)
+  /// For requests that may have to be sent again; one for each that waits for its answer. 32 MiB at most are kept.
+  var copies = BufferPool(size: Self.copySize, mostKept: 4096)
+  let word: ActiveWord
+  /// The front door stops: http sessions end at their next boundary.
+  var isStopping = false
+
+  init(word: ActiveWord) {
+    unsafe scratch = .allocate(byteCount: Self.bufferSize, alignment: 4096)
+    self.word = word
+  }
+
+  deinit { unsafe scratch.deallocate() }
+
+  /// The claim: the one place where a session, or a request, learns which color it belongs to, by one read of the word.
+  @inline(__always)
+  func claim(isPreview: Bool) -> Claim {
+    let signpost = word.load()
+    if isPreview {
+      let active = signpost.assignment
+      let idle = Assignment(color: active.color.other, generation: active.generation)
+      return Claim(account: .preview, assignment: idle, holds: false)
+    }
+    return Claim(account: Account(signpost.assignment.color), assignment: signpost.assignment, holds: signpost.holds)
+  }
+}
+
+/// What a claim says.
+struct Claim {
+  let account: Account
+  let assignment: Assignment
+  /// It has to be made again when the hold ends.
+  let holds: Bool
+}
+
+/// Who a session is counted for.
+public enum Account: UInt8, Sendable, CaseIterable {
+  case blue, green
+  /// Preview listeners: outside drains and receipts.
+  case preview
+  /// Production sessions that have no backend: parked, held, or on their way out.
+  case waiting
+
+  init(_ color: Color) { self = color == .blue ? .blue : .green }
+}
