@@ -16,7 +16,9 @@ public struct StatusReport: Codable, Equatable, Sendable {
   /// Percent of new sessions that go to each color.
   public var share: ByColor<Int>
   public var colors: ByColor<ColorReport>
+  /// Sessions that wait for a hold to end.
   public var held: Int
+  /// Keep-alive clients without a backend at present.
   public var parked: Int
   @Nullable public var hold: HoldReport?
   @Nullable public var drain: DrainReport?
@@ -28,8 +30,8 @@ public struct StatusReport: Codable, Equatable, Sendable {
 
   public init(
     version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,
-    switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int, hold: HoldReport? = nil,
-    drain: DrainReport?, lastSwitch: Receipt?, listeners: [ListenerReport]
+    switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int,
+    hold: HoldReport?, drain: DrainReport?, lastSwitch: Receipt?, listeners: [ListenerReport]
   ) {
     self.version = version
     self.pid = pid
@@ -45,43 +47,50 @@ public struct StatusReport: Codable, Equatable, Sendable {
     self.previous = previous
     self.switchedAt = switchedAt
     self.drain = drain
-    self.lastSwitch = lastSwitch
     self.hold = hold
+    self.lastSwitch = lastSwitch
   }
 }
+/// A hold that is in force: a pause or a handover.
 public struct HoldReport: Codable, Equatable, Sendable {
   public var since: String
+  /// When traffic resumes by itself.
   public var until: String
   public var by: Requester
+  /// Production sessions that still run on a color.
   public var inFlight: Int
+  /// Where a handover leads; nil for a pause.
   @Nullable public var handover: Color?
   public init(since: String, until: String, by: Requester, inFlight: Int, handover: Color?) {
     (self.since, self.until, self.by, self.inFlight) = (since, until, by, inFlight)
     self.handover = handover
   }
 }
-public struct PauseRequest: Codable, Equatable, Sendable { public var wait: Bool?; public var max: String? }
 
 public struct ColorReport: Codable, Equatable, Sendable {
   /// nil: not known, since nothing probes the targets.
   @Nullable public var healthy: Bool?
   public var sessions: Int
   public var draining: Int
+  /// Of the sessions with protocol http: between two requests, in an exchange, and with boundaries that are not known.
   public var idle: Int
   public var busy: Int
   public var opaque: Int
-  public var idleCloses: UInt64
-  public var retries: UInt64
   public var accepted: UInt64
   public var requests: UInt64
   public var connectFailures: UInt64
   public var resets: UInt64
+  /// Backends that closed between two requests, which cost no client anything.
+  public var idleCloses: UInt64
+  /// Requests that met such a close and were sent again.
+  public var retries: UInt64
   public var bytesIn: UInt64
   public var bytesOut: UInt64
 
   public init(
-    healthy: Bool?, sessions: Int, draining: Int, idle: Int, busy: Int, opaque: Int, accepted: UInt64, requests: UInt64, connectFailures: UInt64,
-    resets: UInt64, idleCloses: UInt64, retries: UInt64, bytesIn: UInt64, bytesOut: UInt64
+    healthy: Bool?, sessions: Int, draining: Int, idle: Int, busy: Int, opaque: Int, accepted: UInt64,
+    requests: UInt64, connectFailures: UInt64, resets: UInt64, idleCloses: UInt64, retries: UInt64, bytesIn: UInt64,
+    bytesOut: UInt64
   ) {
     self.sessions = sessions
     self.draining = draining
@@ -133,14 +142,27 @@ public struct SwitchRequest: Codable, Equatable, Sendable {
   public var drain: String?
   public var expect: Color?
   public var dryRun: Bool?
-  public var handover: Bool?
-  public var during: Bool?
-  public var proceed: Bool?
-  public var force: Bool?
   public var reason: String?
+  /// The two colors never serve at the same time.
+  public var handover: Bool?
+  /// With a handover: answer when nothing serves, and wait for another request on this connection.
+  public var during: Bool?
+  /// That other request: true goes on, false gives the handover up.
+  public var proceed: Bool?
+  /// With a handover: what has not ended in time is cut.
+  public var force: Bool?
   public init(to: Color, drain: String? = nil, expect: Color? = nil, dryRun: Bool? = nil, reason: String? = nil) {
     (self.to, self.drain, self.expect, self.dryRun, self.reason) = (to, drain, expect, dryRun, reason)
   }
+}
+
+/// The body of `POST /v1/pause`; empty counts as `{}`.
+public struct PauseRequest: Codable, Equatable, Sendable {
+  /// Answer when no work is in flight.
+  public var wait: Bool?
+  /// How long the pause may last.
+  public var max: String?
+  public init(wait: Bool? = nil, max: String? = nil) { (self.wait, self.max) = (wait, max) }
 }
 
 /// The body of `POST /v1/rollback`; empty counts as `{}`.
@@ -166,13 +188,16 @@ public struct SessionsReport: Codable, Equatable, Sendable {
 public struct SessionReport: Codable, Equatable, Sendable {
   public var listener: String
   public var preview: Bool
+  /// nil: it waits, without a backend.
   @Nullable public var color: Color?
   public var generation: UInt64
   public var draining: Bool
   public var client: String
   public var target: String
-  /// connecting, open, halfClosed, resetting
+  /// Protocol tcp: connecting, held, open, halfClosed, resetting. Protocol http: parked, held, connecting, idle, busy,
+  /// opaque, resetting, closing.
   public var state: String
+  /// Protocol http: why it is not known where requests begin and end.
   @Nullable public var opaque: String?
   public var ageSeconds: Double
   public var idleSeconds: Double
@@ -182,7 +207,7 @@ public struct SessionReport: Codable, Equatable, Sendable {
   public var bytesOut: UInt64
   public init(
     listener: String, preview: Bool, color: Color?, generation: UInt64, draining: Bool, client: String, target: String,
-    state: String, opaque: String? = nil, ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64
+    state: String, opaque: String?, ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64
   ) {
     self.listener = listener
     self.preview = preview
@@ -221,7 +246,7 @@ public struct ReloadReport: Codable, Equatable, Sendable {
 /// One line of `GET /v1/events`.
 public struct EventReport: Codable, Equatable, Sendable {
   public var at: String
-  /// switch, drain, settled, reload, limit, stopping
+  /// switch, drain, settled, pause, resume, hold, handover-given-up, reload, limit, target-unreachable, stopping
   public var event: String
   public var message: String
   /// With `switch` and `settled`.

@@ -40,7 +40,8 @@ extension AdminCall {
 
   private static let paths: [String: Verb] = [
     "/v1/status": .get, "/v1/sessions": .get, "/v1/history": .get, "/v1/config": .get, "/v1/events": .get,
-    "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post, "/v1/pause": .post, "/v1/resume": .post,
+    "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post,
+    "/v1/pause": .post, "/v1/resume": .post,
   ]
 
   /// What a request asks for.
@@ -90,12 +91,7 @@ extension AdminCall {
     case "/v1/switch":
       try body.refuseNotBuilt(["bake", "ramp"])
       guard let color = try body.color("to") else { throw .badRequest("to: missing; expected blue or green") }
-      var r =
-        SwitchRequest(
-          to: color, drain: try body.text("drain"), expect: try body.color("expect"),
-          dryRun: try body.flag("dryRun"), reason: try body.text("reason"))
-      r.handover = try body.flag("handover"); r.during = try body.flag("during"); r.proceed = try body.flag("proceed"); r.force = try body.flag("force")
-      call = .switchColor(r)
+      call = .switchColor(try switchRequest(to: color, &body))
     case "/v1/pause": call = .pause(PauseRequest(wait: try body.flag("wait"), max: try body.text("max")))
     case "/v1/resume": call = .resume
     case "/v1/rollback":
@@ -110,6 +106,26 @@ extension AdminCall {
     }
     try body.finish()
     return call
+  }
+
+  private static func switchRequest(to color: Color, _ body: inout AdminBody) throws(AdminRefusal) -> SwitchRequest {
+    var request = SwitchRequest(
+      to: color, drain: try body.text("drain"), expect: try body.color("expect"), dryRun: try body.flag("dryRun"),
+      reason: try body.text("reason"))
+    request.handover = try body.flag("handover")
+    request.during = try body.flag("during")
+    request.proceed = try body.flag("proceed")
+    request.force = try body.flag("force")
+    if request.handover != true {
+      if request.during == true || request.proceed != nil {
+        throw .badRequest("during and proceed belong to a handover")
+      }
+      if request.force == true {
+        throw AdminRefusal(status: 400, code: "not-built", message: "force: without handover not built yet")
+      }
+    }
+    if request.during == true, request.proceed != nil { throw .badRequest("during and proceed exclude each other") }
+    return request
   }
 
   /// The parameters of a query. Nothing the channel asks for needs percent-encoding, so none is understood.

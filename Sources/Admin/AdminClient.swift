@@ -61,11 +61,27 @@ public struct AdminClient: ~Copyable {
     return try decode(type, try call("POST", target, body: bytes))
   }
 
+  /// How a call is made.
+  public enum Manner: Sendable {
+    /// The answer comes within the timeout.
+    case prompt
+    /// The answer comes when something has come to its end, however long that takes.
+    case patient
+    /// As `patient`, and on the connection of the call before: the front door knows the client by it.
+    case following
+  }
+
   /// One request and its answer, which is not looked into: for `--json`.
-  public mutating func call(_ method: String, _ target: String, body: [UInt8] = []) throws(AdminClientError) -> Answer {
+  public mutating func call(
+    _ method: String, _ target: String, body: [UInt8] = [], _ manner: Manner = .prompt
+  ) throws(AdminClientError) -> Answer {
     let deadline = Instant.now().advanced(milliseconds: timeoutMilliseconds)
     var old = Descriptor.none
     swap(&old, &kept)
+    if manner == .following {
+      guard old.isOpen else { throw .noAnswer(path: path, reason: "the connection has ended") }
+      return try run(AdminExchange(old, path: path, deadline: nil), method, target, body)
+    }
     // A connection that was kept may have been closed by the front door meanwhile. Asking twice is harmless, ordering
     // twice is not: so orders get a connection of their own.
     if old.isOpen, method == "GET" {
@@ -76,7 +92,9 @@ public struct AdminClient: ~Copyable {
         guard exchange.hasNothing else { throw error }
       }
     }
-    return try run(try connect(until: deadline), method, target, body)
+    let exchange = try connect(until: deadline)
+    if manner == .patient { exchange.deadline = nil }
+    return try run(exchange, method, target, body)
   }
 
   /// Reads a stream of lines, without a limit of time once it has begun, until it ends or `each` answers false.

@@ -17,7 +17,7 @@ final class AdminExchange {
   /// Whether no byte of an answer has come.
   private(set) var hasNothing = true
 
-  init(_ socket: consuming Descriptor, path: String, deadline: Instant) {
+  init(_ socket: consuming Descriptor, path: String, deadline: Instant?) {
     self.socket = socket
     self.path = path
     self.deadline = deadline

@@ -41,6 +41,8 @@ final class HTTPConnection: ReactorHandler {
   private var hasEnded = false
   private var closesAfterAnswer = false
   private var isAdvancing = false
+  /// How long the client may be silent before its next request, where that was granted.
+  private var allowedSilence: Int64?
 
   private var input: [UInt8] = []
   /// What of `input` has been used up.
@@ -83,7 +85,8 @@ final class HTTPConnection: ReactorHandler {
 
   var burden: Burden {
     switch phase {
-    case .idle, .head, .body, .lingering, .closed: .waits
+    case .idle, .head, .body: allowedSilence == nil ? .waits : .works
+    case .lingering, .closed: .waits
     case .working: .works
     case .answering: .answers
     case .streaming: .streams
@@ -165,7 +168,7 @@ final class HTTPConnection: ReactorHandler {
         return false
       }
       phase = .idle
-      expect(within: server.limits.idleMilliseconds)
+      expect(within: allowedSilence ?? server.limits.idleMilliseconds)
       return true
     case .working, .streaming, .lingering, .closed: return false
     }
@@ -227,10 +230,14 @@ final class HTTPConnection: ReactorHandler {
     phase = .working
     deadline = nil
     lastRequest += 1
+    allowedSilence = nil
     server.handle(
       HTTPRequest(request, body: bytes, peer: peer), ResponseID(connection: serial, request: lastRequest))
     return true
   }
+
+  /// Before the answer, so that it counts from there.
+  func allowSilence(milliseconds: Int64) { allowedSilence = milliseconds }
 
   // MARK: Answers
 

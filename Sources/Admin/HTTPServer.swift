@@ -45,6 +45,7 @@ public final class HTTPServer: ReactorHandler {
     case acceptPaused(Errno)
     /// A connection was refused by `admit`.
     case refused(String)
+    /// A connection has ended, for whatever reason: nobody is there to be answered any more.
     case connectionEnded(UInt64)
   }
 
@@ -123,6 +124,12 @@ public final class HTTPServer: ReactorHandler {
 
   /// Ends a stream: its connection closes once what is queued has been taken.
   public func end(_ id: ResponseID) { connections[id.connection]?.endStream(id.request) }
+
+  /// Lets a connection be silent between two requests for so long. Until then it is not closed to make room either: its
+  /// client is at work, and something waits for it.
+  public func allowSilence(on connection: UInt64, milliseconds: Int64) {
+    connections[connection]?.allowSilence(milliseconds: milliseconds)
+  }
 
   // MARK: The end
 

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <sys/wait.h>
+#include <spawn.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -220,6 +222,61 @@ int linux_peer_groups(int fd, uint32_t *into, int capacity) {
   socklen_t length = (socklen_t)capacity * sizeof(gid_t);
   int result = CHECKED(getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, into, &length));
   return result < 0 ? result : (int)(length / sizeof(gid_t));
+}
+
+// ---- Child processes -------------------------------------------------------------------------------------------
+
+int linux_spawn_shell(const char *command) {
+  extern char **environ;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t usual, none;
+  sigemptyset(&none);
+  sigemptyset(&usual);
+  sigaddset(&usual, SIGPIPE);
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, 2, 1);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setsigdefault(&attributes, &usual);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  char *const arguments[] = {"sh", "-c", (char *)command, NULL};
+  pid_t pid = 0;
+  int error = posix_spawn(&pid, "/bin/sh", &actions, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return error ? -error : pid;
+}
+
+int linux_try_wait(int pid, int *code) {
+  int status = 0;
+  int result = CHECKED(waitpid(pid, &status, WNOHANG));
+  if (result <= 0) return result;
+  *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return 1;
+}
+
+int linux_signal_group(int pid, int number) { return CHECKED(kill(-pid, number)); }
+
+static volatile sig_atomic_t interrupted_group;
+
+static void pass_interrupt(int number) {
+  if (interrupted_group > 0) kill(-interrupted_group, SIGTERM);
+  // Blocked while this runs, so it ends the process as soon as this returns.
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+void linux_pass_interrupts_to(int pid) {
+  interrupted_group = pid;
+  const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+  for (int i = 0; i < 3; i++) {
+    struct sigaction action = {.sa_handler = pid > 0 ? pass_interrupt : SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(numbers[i], &action, NULL);
+  }
 }
 
 // ---- Readiness

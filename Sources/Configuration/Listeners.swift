@@ -7,8 +7,8 @@ private let mostTargets = 64
 struct ListenerDraft {
   let name: SourcedText
   let bind: SourcedText
+  let `protocol`: ListenerProtocol
   let preview: SourcedText?
-  var proto = ListenerProtocol.tcp
   let targets: ByColor<[SourcedText]>
 
   /// nil where the command line describes no listener.
@@ -16,7 +16,10 @@ struct ListenerDraft {
     func text(_ value: String, _ option: String) -> SourcedText {
       SourcedText(value: value, origin: Origin(option: option))
     }
-    if let name = overrides.protocol { proto = ListenerProtocol(rawValue: name) ?? .tcp }
+    `protocol` =
+      try overrides.protocol.map { name throws(SettingsError) in
+        try parsedProtocol(text(name, "--protocol"))
+      } ?? .tcp
     guard let listen = overrides.listen else {
       let used = [
         ("--blue", !overrides.blue.isEmpty), ("--green", !overrides.green.isEmpty),
@@ -42,7 +45,10 @@ struct ListenerDraft {
 
   fileprivate init(_ cursor: Cursor, index: Int) throws(SettingsError) {
     let members = try cursor.object(ListenerSettings.CodingKeys.self, planned: Planned.listener)
-    if let name = members[.protocol] { proto = ListenerProtocol(rawValue: try name.text("\"tcp\"").value) ?? .tcp }
+    `protocol` =
+      try members[.protocol].map { cursor throws(SettingsError) in
+        try parsedProtocol(try cursor.text(expectedProtocol))
+      } ?? .tcp
     name =
       try members[.name].map { cursor throws(SettingsError) in try cursor.text("a name") }
       ?? SourcedText(value: defaultName(index), origin: cursor.origin)
@@ -111,9 +117,8 @@ func validated(_ drafts: [ListenerDraft]) throws(SettingsError) -> [ListenerSett
         targets[color].append(target)
       }
     }
-    var l = ListenerSettings(name: name, bind: bind, preview: preview, targets: targets)
-    l.protocol = draft.proto
-    listeners.append(l)
+    listeners.append(
+      ListenerSettings(name: name, bind: bind, protocol: draft.protocol, preview: preview, targets: targets))
   }
   return listeners
 }
@@ -122,9 +127,13 @@ private func parsed(_ text: SourcedText, for use: Address.Use) throws(SettingsEr
   do { return try Address(text.value, for: use) } catch { throw text.origin.error(error.description) }
 }
 
-private func checkProtocol(_ text: SourcedText) throws(SettingsError) {
-  if Planned.protocols.contains(text.value) { throw text.origin.error("\(quoted(text.value)) is not built yet") }
-  guard text.value == "tcp" else { throw text.origin.error(expected: "\"tcp\"", found: quoted(text.value)) }
+private let expectedProtocol = "\"tcp\" or \"http\""
+
+private func parsedProtocol(_ text: SourcedText) throws(SettingsError) -> ListenerProtocol {
+  guard let known = ListenerProtocol(rawValue: text.value) else {
+    throw text.origin.error(expected: expectedProtocol, found: quoted(text.value))
+  }
+  return known
 }
 
 private func defaultName(_ index: Int) -> String { index == 0 ? "main" : "listener-\(index + 1)" }

@@ -78,8 +78,6 @@ enum Planned {
   static let root = ["health", "bake", "source", "busyPoll"]
   static let listener = ["proxyProtocol", "source", "busyPoll"]
   static let admin = ["metrics"]
-  static let timeouts: [String] = []
-  static let protocols = ["http"]
 }
 
 private let workerRange = 0...256
@@ -133,11 +131,11 @@ extension DrainSettings {
 
 extension TimeoutSettings {
   fileprivate mutating func read(_ cursor: Cursor) throws(SettingsError) {
-    let members = try cursor.object(CodingKeys.self, planned: Planned.timeouts)
+    let members = try cursor.object(CodingKeys.self)
     if let value = members[.connect] { connect = try value.duration(from: 1) }
     if let value = members[.idle] { idle = try value.duration(from: 1) }
-    if let value = members[.hold] { hold = try value.duration(from: 1) }
     if let value = members[.halfClosed] { halfClosed = try value.duration(from: 1) }
+    if let value = members[.hold] { hold = try value.duration(from: 1) }
   }
 }
 

@@ -6,7 +6,7 @@ public struct ReloadPlan: Equatable, Sendable {
   public let added: [String]
   /// Names of listeners, in the order of the old configuration.
   public let removed: [String]
-  /// Names of listeners whose address, preview or targets differ, in the order of the new configuration.
+  /// Names of listeners whose address, protocol, preview or targets differ, in the order of the new configuration.
   public let changed: [String]
   /// Key paths, among `drain`, `timeouts` and `limits`, whose new value takes effect at once.
   public let atOnce: [String]
@@ -29,6 +29,7 @@ public struct ReloadPlan: Equatable, Sendable {
       ("timeouts.connect", old.timeouts.connect != new.timeouts.connect),
       ("timeouts.idle", old.timeouts.idle != new.timeouts.idle),
       ("timeouts.halfClosed", old.timeouts.halfClosed != new.timeouts.halfClosed),
+      ("timeouts.hold", old.timeouts.hold != new.timeouts.hold),
       ("limits.sessions", old.limits.sessions != new.limits.sessions),
     ])
     needsRestart = differing([

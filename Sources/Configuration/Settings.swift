@@ -34,21 +34,30 @@ public struct Settings: Equatable, Sendable {
   }
 }
 
-public enum ListenerProtocol: String, Codable, Sendable, CaseIterable { case tcp, http }
+/// What the sessions of a listener speak.
+public enum ListenerProtocol: String, Codable, Sendable, CaseIterable {
+  /// Anything: bytes are relayed, and a session stays with its color.
+  case tcp
+  /// HTTP/1: bytes are relayed as they are, and a session moves between two requests.
+  case http
+}
 
 /// An address at which production traffic arrives, with the targets of each color behind it.
 public struct ListenerSettings: Equatable, Sendable {
   /// 1 to 64 of `A-Z a-z 0-9 . _ -`. A reload recognizes a listener by its name.
   public var name: String
   public var bind: Address
-  public var `protocol` = ListenerProtocol.tcp
+  public var `protocol`: ListenerProtocol
   /// Always leads to the idle color; nil: no preview.
   public var preview: Address?
   /// 1 to 64 of each color.
   public var targets: ByColor<[Address]>
 
-  public init(name: String, bind: Address, preview: Address? = nil, targets: ByColor<[Address]>) {
-    (self.name, self.bind, self.preview, self.targets) = (name, bind, preview, targets)
+  public init(
+    name: String, bind: Address, protocol: ListenerProtocol = .tcp, preview: Address? = nil,
+    targets: ByColor<[Address]>
+  ) {
+    (self.name, self.bind, self.protocol, self.preview, self.targets) = (name, bind, `protocol`, preview, targets)
   }
 }
 
@@ -85,10 +94,14 @@ public struct TimeoutSettings: Equatable, Sendable {
   public var idle: Milliseconds
   /// Without a byte after one side has sent its FIN.
   public var halfClosed: Milliseconds
-  public var hold: Milliseconds = 30_000
+  /// In a hold, without a backend.
+  public var hold: Milliseconds
 
-  public init(connect: Milliseconds = 5000, idle: Milliseconds = 3_600_000, halfClosed: Milliseconds = 60_000) {
-    (self.connect, self.idle, self.halfClosed) = (connect, idle, halfClosed)
+  public init(
+    connect: Milliseconds = 5000, idle: Milliseconds = 3_600_000, halfClosed: Milliseconds = 60_000,
+    hold: Milliseconds = 30_000
+  ) {
+    (self.connect, self.idle, self.halfClosed, self.hold) = (connect, idle, halfClosed, hold)
   }
 }
 
@@ -149,6 +162,7 @@ extension TimeoutSettings: Encodable {
     try container.encode(formatDuration(connect), forKey: .connect)
     try container.encode(formatDuration(idle), forKey: .idle)
     try container.encode(formatDuration(halfClosed), forKey: .halfClosed)
+    try container.encode(formatDuration(hold), forKey: .hold)
   }
 }
 

@@ -14,7 +14,8 @@ extension FrontDoor {
     recordTally(report)
     let active = machine.state.active
     let phase: StatusReport.Phase =
-      isStopping ? .stopping : machine.isPaused ? .paused : machine.holds ? .holding : drain != nil ? .draining : .steady
+      isStopping
+      ? .stopping : machine.isPaused ? .paused : machine.holds ? .holding : drain != nil ? .draining : .steady
     return StatusReport(
       version: launch.version, pid: Process.identifier, startedAt: startedAt.description, active: active,
       previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: phase,

@@ -150,7 +150,10 @@ extension FrontDoor {
     machine.stop()
     tellSupervisor("STOPPING=1")
     handover?.decide(.givenUp("the front door stops"))
-    if machine.isPaused { _ = await resume(by: Requester(uid: Process.effectiveUserID, pid: Process.identifier), cause: "the front door stops") }
+    if machine.isPaused {
+      _ = await resume(
+        by: Requester(uid: Process.effectiveUserID, pid: Process.identifier), cause: "the front door stops")
+    }
     publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
     // A switch or reload that has begun is completed first.
     await turn.take()

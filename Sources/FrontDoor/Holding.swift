@@ -235,14 +235,14 @@ extension FrontDoor {
   func answerHandover(
     _ request: SwitchRequest, _ terms: Terms, client: UInt64
   ) async -> Result<StatusReport, ErrorReport> {
-    if request.proceed == true {
+    if let proceeds = request.proceed {
       guard let handover, handover.isQuiet, handover.client == client, holding?.handover == request.to else {
         return .failure(ErrorReport(code: "no-handover", message: "no handover of this connection waits"))
       }
       return await answer(
         outcome: withCheckedContinuation { continuation in
           handover.endWaiters.append(OneShot(continuation))
-          handover.decide(.quiet)
+          handover.decide(proceeds ? .quiet : .givenUp(request.reason ?? "the operator gave it up"))
         })
     }
     var terms = terms
@@ -259,6 +259,8 @@ extension FrontDoor {
       }
     }
     if let result { return await answer(outcome: result) }
+    // The client runs its command now, silently; how long it may, the hold decides.
+    admin?.allowSilence(on: client, milliseconds: settings.timeouts.hold + settings.drain.timeout)
     return .success(await status())
   }
 

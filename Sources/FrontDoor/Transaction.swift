@@ -147,7 +147,8 @@ extension FrontDoor {
       [
         "generation": .count(receipt.generation), "from": .string(from.rawValue), "to": .string(state.active.rawValue),
         "uid": .count(terms.by.uid), "pid": .count(terms.by.pid), "reason": .string(terms.reason ?? ""),
-        "open": .count(receipt.open), "held": .count(receipt.heldMilliseconds), "flipMicroseconds": .count(receipt.flipMicroseconds),
+        "open": .count(receipt.open), "held": .count(receipt.heldMilliseconds),
+        "flipMicroseconds": .count(receipt.flipMicroseconds),
         "confirmMicroseconds": .count(receipt.confirmMicroseconds),
         "persistMicroseconds": .count(receipt.persistMicroseconds), "persisted": .bool(receipt.persisted),
       ])

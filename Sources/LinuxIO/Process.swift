@@ -42,6 +42,9 @@ public enum Process {
     guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
     return unsafe String(cString: value)
   }
+
+  /// Sets an environment variable, for children. Only where there is one thread: setenv(3).
+  public static func setEnvironment(_ name: String, _ value: String) { unsafe setenv(name, value, 1) }
 }
 
 /// Time as the event loops see it: nanoseconds of a clock that only goes forward, from an arbitrary start.

@@ -123,7 +123,7 @@ extension Session {
     var result = exchange.tracker.expectsNoBody
     if exchange.tracker.outstanding > 0 { return result }
     if inbound.hasHeldBytes {
-      inbound.peekHeld { unsafe result = exchange.expectsNoBody($0) }
+      unsafe inbound.peekHeld { unsafe result = exchange.expectsNoBody($0) }
     } else if client.isReadable, case .bytes(let count) = unsafe client.socket.receive(into: lane.scratch) {
       result = unsafe exchange.expectsNoBody(UnsafeRawBufferPointer(rebasing: lane.scratch[..<count]))
     }

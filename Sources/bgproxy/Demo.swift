@@ -15,6 +15,7 @@ struct Demo {
     folder = unsafe String(cString: made)
     backends = try SampleBackends()
     options.listen = "127.0.0.1:8080"
+    options.protocol = "http"
     options.preview = "127.0.0.1:8081"
     options.blue = ["\(backends.blue)"]
     options.green = ["\(backends.green)"]

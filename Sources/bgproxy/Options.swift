@@ -75,7 +75,8 @@ struct BgproxyOptions: Equatable, Sendable {
     static let blue = Option("--blue", "a target of blue; may be repeated", takes: .text("ADDR"), isRepeatable: true)
     static let green = Option("--green", "a target of green; may be repeated", takes: .text("ADDR"), isRepeatable: true)
     static let `protocol` = Option(
-      "--protocol", "what the sessions speak; default tcp", takes: .choice(["tcp", "http"]))
+      "--protocol", "tcp (the default) relays anything; http moves between two requests",
+      takes: .choice(["tcp", "http"]))
     static let active = Option(
       "--active", "the active color where there is no state file yet, or a damaged one",
       takes: .choice(["blue", "green"]))
@@ -92,7 +93,8 @@ struct BgproxyOptions: Equatable, Sendable {
 
     static let program = Program(
       name: "bgproxy",
-      summary: "A front door for two environments, blue and green: relays TCP to the active one, and switches at once.",
+      summary:
+        "A front door for two environments, blue and green: relays TCP and HTTP to the active one, and switches at once.",
       usage: [
         "[--config FILE] [OPTION]...", "--listen ADDR --blue ADDR --green ADDR [OPTION]...", "--demo [OPTION]...",
         "--check [--config FILE]",

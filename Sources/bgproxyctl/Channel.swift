@@ -3,7 +3,9 @@ import Admin
 /// The admin channel of a front door.
 protocol Channel {
   /// The body of an answer that is a success.
-  func call(_ method: String, _ path: String, _ body: [UInt8]) throws(Failure) -> [UInt8]
+  func call(
+    _ method: String, _ path: String, _ body: [UInt8], _ manner: AdminClient.Manner
+  ) throws(Failure) -> [UInt8]
   /// Hands over each line of an endless answer until the front door ends it or `take` answers false.
   func stream(_ path: String, _ take: (String) throws(Failure) -> Bool) throws(Failure)
 }
@@ -15,15 +17,17 @@ struct Answer<Content: Decodable> {
 }
 
 extension Channel {
-  func get<Content: Decodable>(_ path: String, _ content: Content.Type) throws(Failure) -> Answer<Content> {
-    try understand(try call("GET", path, []), path)
+  func get<Content: Decodable>(
+    _ path: String, _ content: Content.Type, _ manner: AdminClient.Manner = .prompt
+  ) throws(Failure) -> Answer<Content> {
+    try understand(try call("GET", path, [], manner), path)
   }
 
   func post<Content: Decodable>(
-    _ path: String, _ body: some Encodable, _ content: Content.Type
+    _ path: String, _ body: some Encodable, _ content: Content.Type, _ manner: AdminClient.Manner = .prompt
   ) throws(Failure) -> Answer<Content> {
     guard let json = try? AdminJSON.line(body) else { throw .incomprehensible(path) }
-    return try understand(try call("POST", path, json), path)
+    return try understand(try call("POST", path, json, manner), path)
   }
 
   private func understand<Content: Decodable>(_ json: [UInt8], _ path: String) throws(Failure) -> Answer<Content> {

@@ -2,7 +2,7 @@ import Arguments
 
 /// The verbs of `bgproxyctl`.
 enum Command: String, CaseIterable {
-  case status, `switch`, rollback, drain, sessions, history, config, watch, reload, stop, help
+  case status, `switch`, rollback, pause, resume, drain, sessions, history, config, watch, reload, stop, help
 
   static let program = Program(
     name: "bgproxyctl",
@@ -27,6 +27,15 @@ enum Command: String, CaseIterable {
     static let expect = Option("--expect", "refuse if another color is active", takes: .choice(["blue", "green"]))
     static let dryRun = Option("--dry-run", "say what would happen and change nothing")
     static let reason = Option("--reason", "why, for the receipt and the history", takes: .remark("TEXT"))
+    static let handover = Option(
+      "--handover", "the two colors never serve at the same time: hold, wait for what runs, switch")
+    static let during = Option(
+      "--during", "with --handover: run CMD here while nothing serves; if it fails, the old color goes on",
+      takes: .text("CMD"))
+    static let force = Option("--force", "with --handover: cut what has not ended in time, instead of giving up")
+    static let waitForQuiet = Option("--wait", "wait until no work is in flight")
+    static let longest = Option(
+      "--max", "how long it may last; then traffic resumes by itself; default 30s", takes: .duration)
     static let extend = Option("--extend", "give the drain more time", takes: .duration)
     static let now = Option("--now", "end the drain at once: what is left is reset")
     static let color = Option("--color", "only the sessions of this color", takes: .choice(["blue", "green"]))
@@ -45,20 +54,26 @@ enum Command: String, CaseIterable {
           "When it has returned, every new session goes to the new color, and that is on disk. Sessions of the old\n"
             + "color run on until they end or until the end of the drain.",
           """
+          A handover holds new sessions and requests, and waits for those that run. It is given up one second before
+          the shorter of the drain and the hold timeout ends: then traffic goes on with the old color, and the exit
+          code is 1. CMD has BGPROXY_FROM, BGPROXY_TO and BGPROXY_UNTIL in its environment.
+          """,
+          """
           Exit code 0: done, also when the color was active already. 1: refused. 2: usage. 3: no front door answers.
           4, with --wait: the drain ended before every session had, and some were closed.
           """,
         ],
         positional: Positional("COLOR", .choice(["blue", "green"])),
         options: [
-          Options.wait, Options.drainWindow, Options.expect, Options.dryRun, Options.reason, .notBuilt("--handover"),
-          .notBuilt("--during", takes: .text("CMD")), .notBuilt("--bake", takes: .duration),
-          .notBuilt("--ramp", takes: .text("STEPS")), .notBuilt("--force"), .notBuilt("--before", takes: .text("CMD")),
+          Options.wait, Options.drainWindow, Options.expect, Options.dryRun, Options.reason, Options.handover,
+          Options.during, Options.force, .notBuilt("--bake", takes: .duration),
+          .notBuilt("--ramp", takes: .text("STEPS")), .notBuilt("--before", takes: .text("CMD")),
           .notBuilt("--after", takes: .text("CMD")),
         ],
         examples: [
           "bgproxyctl switch green --wait --drain 30s --reason 'release 42'",
           "bgproxyctl switch green --expect blue --dry-run",
+          "bgproxyctl switch green --handover --during './wait-for-replica.sh'",
         ])
     case .rollback:
       Verb(
@@ -69,6 +84,16 @@ enum Command: String, CaseIterable {
         ],
         options: [Options.wait, Options.drainWindow, Options.reason, .notBuilt("--force")],
         examples: ["bgproxyctl rollback --reason 'errors at checkout'"])
+    case .pause:
+      Verb(
+        rawValue, "hold the traffic: accept new sessions and requests and have them wait",
+        details: [
+          "Clients wait until `resume`, until --max is over, or for timeouts.hold at most; then they are answered with\n"
+            + "503 (protocol http) or closed (tcp). A switch in a pause applies to all that wait."
+        ],
+        options: [Options.waitForQuiet, Options.longest],
+        examples: ["bgproxyctl pause --wait --max 20s"])
+    case .resume: Verb(rawValue, "end a pause: what waits goes on", examples: ["bgproxyctl resume"])
     case .drain:
       Verb(
         rawValue, "show the progress of the drain, give it more time, or end it",
@@ -98,5 +123,5 @@ enum Command: String, CaseIterable {
     }
   }
 
-  private static let notBuilt = ["health", "pause", "resume", "top", "upgrade", "completion"]
+  private static let notBuilt = ["health", "top", "upgrade", "completion"]
 }

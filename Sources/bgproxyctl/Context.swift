@@ -7,6 +7,7 @@ struct Context {
   let channel: any Channel
   let paint: Palette
   let clock: Clock
+  let commands: any CommandRunner
   let progress: Progress
 
   func status() throws(Failure) -> Answer<StatusReport> { try channel.get("/v1/status", StatusReport.self) }

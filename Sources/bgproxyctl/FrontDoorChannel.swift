@@ -8,9 +8,11 @@ final class FrontDoorChannel: Channel {
     client = AdminClient(path: socket, timeoutMilliseconds: timeoutMilliseconds)
   }
 
-  func call(_ method: String, _ path: String, _ body: [UInt8]) throws(Failure) -> [UInt8] {
+  func call(
+    _ method: String, _ path: String, _ body: [UInt8], _ manner: AdminClient.Manner
+  ) throws(Failure) -> [UInt8] {
     let answer: AdminClient.Answer
-    do { answer = try client.call(method, path, body: body) } catch { throw Failure(error, path) }
+    do { answer = try client.call(method, path, body: body, manner) } catch { throw Failure(error, path) }
     if (200..<300).contains(answer.status) { return answer.body }
     guard let report = try? AdminJSON.decode(ErrorReport.self, from: answer.body) else {
       throw Failure(exitCode: .refused, message: "\(path) answered with HTTP status \(answer.status)")

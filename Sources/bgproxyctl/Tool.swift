@@ -47,6 +47,8 @@ struct Tool {
       guard let color = arguments.positional.flatMap(Color.init(rawValue:)) else { return .usage }
       return try finish { context throws(Failure) in try runSwitch(to: color, context) }
     case .rollback: return try finish(runRollback)
+    case .pause: return try finish(runPause)
+    case .resume: return try finish(runResume)
     case .drain: return try finish(runDrain)
     case .sessions: return try finish(runSessions)
     case .history: return try finish(runHistory)
@@ -60,6 +62,17 @@ struct Tool {
     typealias Options = Command.Options
     if arguments.has(Options.extend), arguments.has(Options.now) {
       throw Command.program.usageError("--extend and --now exclude each other", verb: arguments.verb)
+    }
+    if !arguments.has(Options.handover) {
+      if arguments.has(Options.during) {
+        throw Command.program.usageError("--during needs --handover", verb: arguments.verb)
+      }
+      if arguments.has(Options.force) {
+        throw Command.program.usageError("--force without --handover is not built yet", verb: arguments.verb)
+      }
+    }
+    if arguments.has(Options.during), arguments.has(Options.dryRun) {
+      throw Command.program.usageError("--during and --dry-run exclude each other", verb: arguments.verb)
     }
     if arguments.milliseconds(of: Options.timeout) == 0 {
       throw Command.program.usageError("--timeout must be more than 0", verb: arguments.verb)
@@ -102,6 +115,7 @@ struct Tool {
     return Context(
       arguments: arguments, channel: FrontDoorChannel(socket: socket, timeoutMilliseconds: timeout),
       paint: Palette(isOn: isPainted(Output.standard)), clock: .system,
+      commands: Shell(),
       progress: Progress(style: style, paint: Palette(isOn: isPainted(Output.errors)), write: Output.complain))
   }
 

@@ -41,6 +41,9 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
     ("POST", "/v1/drain", "{}", .drain(DrainRequest())),
     ("POST", "/v1/drain", #"{"extend":"30s"}"#, .drain(DrainRequest(extend: "30s"))),
     ("POST", "/v1/drain", #"{"now":true}"#, .drain(DrainRequest(now: true))),
+    ("POST", "/v1/pause", "", .pause(PauseRequest())),
+    ("POST", "/v1/pause", #"{"wait":true,"max":"30s"}"#, .pause(PauseRequest(wait: true, max: "30s"))),
+    ("POST", "/v1/resume", "{}", .resume),
     ("POST", "/v1/reload", "", .reload),
     ("POST", "/v1/stop", "{}", .stop),
   ])
@@ -49,7 +52,7 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
   }
 
   @Test(arguments: [
-    "/", "/v1", "/v1/", "/v1/status/", "/V1/status", "/v1/pause", "/v1/resume", "/v1/health", "/v1/upgrade", "/metrics",
+    "/", "/v1", "/v1/", "/v1/status/", "/V1/status", "/v1/paus", "/v1/resume/", "/v1/health", "/v1/upgrade", "/metrics",
     "*",
   ])
   func whatIsNotServedIsNotFound(_ path: String) {
@@ -115,7 +118,32 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
     #expect(refusal("POST", "/v1/switch", #"{"to":"green","reason":\#(deep)}"#)?.status == 400)
   }
 
-  @Test(arguments: ["handover", "bake", "ramp", "force"])
+  @Test func aHandoverIsUnderstood_withWhatBelongsToIt() throws {
+    var request = SwitchRequest(to: .green)
+    (request.handover, request.during, request.force) = (true, true, true)
+    #expect(
+      try decode("POST", "/v1/switch", #"{"to":"green","handover":true,"during":true,"force":true}"#)
+        == .switchColor(request))
+    (request.during, request.force, request.proceed) = (nil, nil, false)
+    #expect(
+      try decode("POST", "/v1/switch", #"{"to":"green","handover":true,"proceed":false}"#) == .switchColor(request))
+  }
+
+  @Test(arguments: [
+    (#""during":true"#, "during and proceed belong to a handover"),
+    (#""handover":false,"proceed":true"#, "during and proceed belong to a handover"),
+    (#""proceed":false"#, "during and proceed belong to a handover"),
+    (#""handover":true,"during":true,"proceed":true"#, "during and proceed exclude each other"),
+    (#""force":true"#, "force: without handover not built yet"),
+    (#""handover":"yes""#, "handover: expected true or false"),
+  ])
+  func whatBelongsToAHandoverIsRefusedWithoutOne(_ fields: String, _ message: String) {
+    let refusal = refusal("POST", "/v1/switch", #"{"to":"green",\#(fields)}"#)
+    #expect(refusal?.status == 400)
+    #expect(refusal?.report.error.message == message)
+  }
+
+  @Test(arguments: ["bake", "ramp"])
   func whatIsNotBuiltIsRefusedByName(_ name: String) {
     let refusal = refusal("POST", "/v1/switch", #"{"to":"green","\#(name)":false}"#)
     #expect(refusal?.status == 400)

@@ -110,7 +110,7 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     server.onLoop { server.server.end(id) }
     #expect(client.rest().hasSuffix("\r\n\r\nline 0\nline 1\nline 2\n"))
     #expect(!server.onLoop { server.server.send([65], to: id) })
-    #expect(server.notices.withLock { $0.isEmpty })
+    #expect(server.notices.withLock { $0.allSatisfy(\.isEndOfConnection) })
   }
 
   @Test func aStreamWhoseReaderDoesNotReadIsDropped() throws {
@@ -154,7 +154,43 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     client.send("HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n")
     #expect(client.rest().hasSuffix("Connection: close\r\n\r\n"))
     #expect(desk.streams.withLock { $0.isEmpty })
-    #expect(server.notices.withLock { $0.isEmpty })
+    #expect(server.notices.withLock { $0.allSatisfy(\.isEndOfConnection) })
+  }
+
+  @Test func theOwnerLearnsThatAClientHasGone_whileItsRequestIsWorkedOn() throws {
+    let desk = Desk()
+    let server = try TestServer(handler: desk.handle)
+    let stays = try server.client()
+    stays.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    // One that only has nothing more to say still waits for its answer.
+    stays.endWriting()
+    _ = desk.waitForWaiting(1)
+    do {
+      let leaves = try server.client()
+      leaves.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+      _ = desk.waitForWaiting(2)
+    }
+    let gone = try #require(desk.waiting.withLock { $0.last }).connection
+    #expect(server.waitForNotice { if case .connectionEnded(gone) = $0 { true } else { false } })
+    #expect(server.notices.withLock { $0.count } == 1)
+  }
+
+  @Test func aClientThatWasAllowedToBeSilent_isNotClosed_andNotDroppedForOthers() throws {
+    var limits = HTTPServer.Limits()
+    (limits.idleMilliseconds, limits.connections) = (50, 2)
+    let server = try TestServer(limits) { stage in
+      stage.server.server.allowSilence(on: stage.id.connection, milliseconds: 60_000)
+      stage.respond(HTTPResponse(text: "first"))
+    }
+    let patient = try server.client()
+    patient.send(get)
+    #expect(try patient.answer()?.body == "first")
+    // One after another is closed for being silent, and one for want of room.
+    for _ in 0..<3 { #expect(try server.client().rest() == "") }
+    let others = try (0..<3).map { _ in try server.client() }
+    for other in others { #expect(other.rest() == "") }
+    patient.send(get)
+    #expect(try patient.answer()?.body == "first")
   }
 
   @Test func anAnswerForAClientThatHasGoneGoesNowhere() throws {

@@ -200,3 +200,10 @@ final class TestClient {
     return true
   }
 }
+
+extension HTTPServer.Notice {
+  var isEndOfConnection: Bool {
+    if case .connectionEnded = self { return true }
+    return false
+  }
+}

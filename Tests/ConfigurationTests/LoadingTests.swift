@@ -16,7 +16,7 @@ import Testing
     #expect(settings.workers == 0)
     #expect(settings.admin == AdminSettings(socket: "/run/bgproxy/admin.sock", mode: 0o660, group: nil))
     #expect(settings.drain == DrainSettings(timeout: 30_000, spread: 10_000))
-    #expect(settings.timeouts == TimeoutSettings(connect: 5000, idle: 3_600_000, halfClosed: 60_000))
+    #expect(settings.timeouts == TimeoutSettings(connect: 5000, idle: 3_600_000, halfClosed: 60_000, hold: 30_000))
     #expect(settings.limits == LimitSettings(sessions: 0))
   }
 
@@ -24,14 +24,15 @@ import Testing
     let settings = try load(
       """
       { listeners: [
-          { name: "web", bind: "127.0.0.1:0", protocol: "tcp", preview: "unix:/run/p", blue: ["a:1", "[::1]:2"],
+          { name: "web", bind: "127.0.0.1:0", protocol: "http", preview: "unix:/run/p", blue: ["a:1", "[::1]:2"],
             green: ["unix:/run/g"] },
           { bind: ":0", blue: ["a:1"], green: ["a:1"] } ],
         active: "green", stateFile: "/s", workers: 0x10, admin: { socket: "/a", mode: "600", group: "ops" },
-        drain: { timeout: "0s", spread: "1h" }, timeouts: { connect: "1ms", idle: "2m", halfClosed: "8760h" },
+        drain: { timeout: "0s", spread: "1h" }, timeouts: { connect: "1ms", idle: "2m", halfClosed: "8760h", hold: "2s" },
         limits: { sessions: +9000 } }
       """)
     #expect(settings.listeners.map(\.name) == ["web", "listener-2"])
+    #expect(settings.listeners.map(\.protocol) == [.http, .tcp])
     #expect(settings.listeners[0].preview == .local(path: "/run/p"))
     #expect(settings.listeners[0].targets.blue == [.host("a", port: 1), .host("::1", port: 2)])
     #expect(settings.active == .green)
@@ -39,13 +40,14 @@ import Testing
     #expect(settings.workers == 16)
     #expect(settings.admin == AdminSettings(socket: "/a", mode: 0o600, group: "ops"))
     #expect(settings.drain == DrainSettings(timeout: 0, spread: 3_600_000))
-    #expect(settings.timeouts == TimeoutSettings(connect: 1, idle: 120_000, halfClosed: 31_536_000_000))
+    #expect(settings.timeouts == TimeoutSettings(connect: 1, idle: 120_000, halfClosed: 31_536_000_000, hold: 2000))
     #expect(settings.limits.sessions == 9000)
   }
 
   @Test func load_acceptsTheSampleFile() throws {
     let settings = try Settings.load(text: try sampleFile(), file: "bgproxy.json5", environment: rootPaths)
     #expect(settings.listeners.map(\.name) == ["web", "tls"])
+    #expect(settings.listeners.map(\.protocol) == [.http, .tcp])
     var expected = try load(smallest)
     expected.listeners = settings.listeners
     expected.admin.group = "bgproxy"
@@ -71,7 +73,7 @@ import Testing
         "drain":{"spread":"10s","timeout":"30s"},"limits":{"sessions":0},\
         "listeners":[{"bind":":80","blue":["a:1"],"green":["b:1"],"name":"main","protocol":"tcp"}],\
         "stateFile":"/var/lib/bgproxy/state.json",\
-        "timeouts":{"connect":"5s","halfClosed":"1m","idle":"1h"},"workers":0}
+        "timeouts":{"connect":"5s","halfClosed":"1m","hold":"30s","idle":"1h"},"workers":0}
         """)
   }
 }
@@ -89,7 +91,7 @@ import Testing
   @Test func load_describesOneListener_whenThereIsOnlyACommandLine() throws {
     let overrides = listening {
       $0.preview = ":0"
-      $0.protocol = "tcp"
+      $0.protocol = "http"
       $0.active = .green
     }
     let settings = try Settings.load(overrides: overrides, environment: rootPaths)
@@ -97,7 +99,9 @@ import Testing
       blue: [.host("a", port: 1), .host("a", port: 2)], green: [.host("b", port: 1)])
     #expect(
       settings.listeners == [
-        ListenerSettings(name: "main", bind: .host("127.0.0.1", port: 0), preview: .wildcard(port: 0), targets: targets)
+        ListenerSettings(
+          name: "main", bind: .host("127.0.0.1", port: 0), protocol: .http, preview: .wildcard(port: 0),
+          targets: targets)
       ])
     #expect(settings.active == .green)
     #expect(settings.stateFile == rootPaths.stateFile)
@@ -161,8 +165,7 @@ import Testing
         $0.listen = ":9"
         $0.preview = "a:9"
       },
-      Change("--protocol", "\"http\" is not built yet") { $0.protocol = "http" },
-      Change("--protocol", "expected \"tcp\", found \"udp\"") { $0.protocol = "udp" },
+      Change("--protocol", "expected \"tcp\" or \"http\", found \"udp\"") { $0.protocol = "udp" },
       Change("--socket", "expected the absolute path of a file, found \"a.sock\"") { $0.socket = "a.sock" },
       Change("--state", "expected the absolute path of a file, found \"\"") { $0.state = "" },
       Change("--workers", "expected a whole number from 0 to 256, found 257") { $0.workers = 257 },

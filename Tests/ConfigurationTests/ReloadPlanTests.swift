@@ -33,11 +33,12 @@ import Testing
   @Test(
     arguments: [
       Change("bind") { $0.bind = .wildcard(port: 9) },
+      Change("protocol") { $0.protocol = .http },
       Change("preview") { $0.preview = .wildcard(port: 9) },
       Change("blue") { $0.targets.blue.append(.host("z", port: 1)) },
       Change("green") { $0.targets.green = [.host("z", port: 1)] },
     ] as [Change<ListenerSettings>])
-  func plan_callsAListenerChanged_whenAddressPreviewOrTargetsDiffer(
+  func plan_callsAListenerChanged_whenAddressProtocolPreviewOrTargetsDiffer(
     _ change: Change<ListenerSettings>
   ) throws {
     let before = try load(old)
@@ -51,6 +52,7 @@ import Testing
       Change("drain.timeout") { $0.drain.timeout += 1 }, Change("drain.spread") { $0.drain.spread += 1 },
       Change("timeouts.connect") { $0.timeouts.connect += 1 }, Change("timeouts.idle") { $0.timeouts.idle += 1 },
       Change("timeouts.halfClosed") { $0.timeouts.halfClosed += 1 },
+      Change("timeouts.hold") { $0.timeouts.hold += 1 },
       Change("limits.sessions") { $0.limits.sessions += 1 },
     ] as [Change<Settings>])
   func plan_namesWhatTakesEffectAtOnce(_ change: Change<Settings>) throws {

@@ -50,7 +50,9 @@ import Testing
     Refused("bake: {}}", 2, 1, "bake", "bake is not built yet"),
     Refused("source: 1}", 2, 1, "source", "source is not built yet"),
     Refused("busyPoll: 1}", 2, 1, "busyPoll", "busyPoll is not built yet"),
-    Refused("timeouts: { hold: '30s' }}", 2, 13, "timeouts.hold", "hold is not built yet"),
+    Refused(
+      "timeouts: { hold: '0s' }}", 2, 19, "timeouts.hold",
+      "expected a duration such as \"250ms\", \"30s\", \"5m\" or \"1h\" from 1ms to 8760h, found \"0s\""),
     Refused("admin: { metrics: ':1' }}", 2, 10, "admin.metrics", "metrics is not built yet"),
     Refused("active: 'red'}", 2, 9, "active", "expected \"blue\" or \"green\", found \"red\""),
     Refused("active: null}", 2, 9, "active", "expected \"blue\" or \"green\", found null"),
@@ -163,11 +165,8 @@ import Testing
       "{listeners: [{bind:':1',busyPoll:1,\(targets)}]}", 1, 25, "listeners[0].busyPoll",
       "busyPoll is not built yet"),
     Refused(
-      "{listeners: [{bind:':1',protocol:'http',\(targets)}]}", 1, 34, "listeners[0].protocol",
-      "\"http\" is not built yet"),
-    Refused(
       "{listeners: [{bind:':1',protocol:'TCP',\(targets)}]}", 1, 34, "listeners[0].protocol",
-      "expected \"tcp\", found \"TCP\""),
+      "expected \"tcp\" or \"http\", found \"TCP\""),
     Refused(
       "{listeners: [{bind:':1',name:'a b',\(targets)}]}", 1, 30, "listeners[0].name",
       "expected a name of 1 to 64 of A-Z a-z 0-9 . _ -, found \"a b\""),

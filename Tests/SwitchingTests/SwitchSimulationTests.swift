@@ -49,7 +49,8 @@ private struct World {
     }
     // A simulation that never got somewhere would have shown nothing about it.
     let expected = [
-      "switched", "handed over", "rolled back", "paused", "resumed", "unchanged", "refused", "given up", "not persisted",
+      "switched", "handed over", "rolled back", "paused", "resumed", "unchanged", "refused", "given up",
+      "not persisted",
       "crashed",
     ]
     for expected in expected {
@@ -95,8 +96,12 @@ private struct World {
       switch step {
       case .persist(let next):
         try take(next, in: &world, after: before)
-        if !world.isRollback { #expect(world.word.load().assignment == before.state.assignment, "stored before it is persisted") }
-        if world.isRollback { #expect(world.word.load().assignment == next.assignment, "the way back waits for the disk") }
+        if !world.isRollback {
+          #expect(world.word.load().assignment == before.state.assignment, "stored before it is persisted")
+        }
+        if world.isRollback {
+          #expect(world.word.load().assignment == next.assignment, "the way back waits for the disk")
+        }
         wasWritten = Int.random(in: 0..<4, using: &random) > 0
         if wasWritten { world.disk = next }
         world.hasPersisted = wasWritten

@@ -28,8 +28,8 @@ func status(
   pid: Int32 = 42
 ) -> StatusReport {
   let counts = ColorReport(
-    healthy: nil, sessions: 3, draining: 0, accepted: 120, requests: 0, connectFailures: 0, resets: 1, bytesIn: 2048,
-    bytesOut: 10)
+    healthy: nil, sessions: 3, draining: 0, idle: 1, busy: 1, opaque: 0, accepted: 120, requests: 950,
+    connectFailures: 0, resets: 1, idleCloses: 0, retries: 0, bytesIn: 2048, bytesOut: 10)
   let targets = ByColor(
     blue: [TargetReport(address: "10.0.0.2:80", healthy: true, sessions: 3)],
     green: [TargetReport(address: "unix:/run/app.sock", healthy: false, sessions: 0)])
@@ -37,7 +37,7 @@ func status(
     version: "0.1.0", pid: pid, startedAt: "2026-01-31T09:00:00.000Z", active: active, previous: active.other,
     generation: generation, switchedAt: "2026-01-31T10:00:00.000Z", phase: drain == nil ? .steady : .draining,
     share: ByColor(blue: active == .blue ? 100 : 0, green: active == .green ? 100 : 0), colors: ByColor(both: counts),
-    held: 0, parked: 0, drain: drain, lastSwitch: last,
+    held: 0, parked: 0, hold: nil, drain: drain, lastSwitch: last,
     listeners: [ListenerReport(name: "web", bind: "0.0.0.0:80", protocol: "tcp", preview: nil, targets: targets)])
 }
 
@@ -48,6 +48,7 @@ final class ScriptedChannel: Channel {
   private var answers: [String: [Result<[UInt8], Failure>]] = [:]
   private(set) var asked: [String] = []
   private(set) var bodies: [String] = []
+  private(set) var manners: [AdminClient.Manner] = []
   var events: [String] = []
 
   func answer(_ path: String, _ content: some Encodable) throws {
@@ -56,8 +57,11 @@ final class ScriptedChannel: Channel {
 
   func fail(_ path: String, _ failure: Failure) { answers[path, default: []].append(.failure(failure)) }
 
-  func call(_ method: String, _ path: String, _ body: [UInt8]) throws(Failure) -> [UInt8] {
+  func call(
+    _ method: String, _ path: String, _ body: [UInt8], _ manner: AdminClient.Manner
+  ) throws(Failure) -> [UInt8] {
     asked.append("\(method) \(path)")
+    manners.append(manner)
     bodies.append(String(decoding: body, as: UTF8.self))
     guard let next = answers[path]?.first else { throw .unreachable("nothing is scripted for \(path)") }
     if (answers[path]?.count ?? 0) > 1 { answers[path]?.removeFirst() }
@@ -69,16 +73,60 @@ final class ScriptedChannel: Channel {
   }
 }
 
+/// Commands that end after so many looks, or when they are told to.
+final class ScriptedCommands: CommandRunner {
+  final class Running: RunningCommand {
+    private var looksLeft: Int
+    private let code: Int32
+    private let ignoresTerm: Bool
+    private(set) var signals: [String] = []
+
+    init(_ looks: Int, _ code: Int32, ignoresTerm: Bool) {
+      (looksLeft, self.code, self.ignoresTerm) = (looks, code, ignoresTerm)
+    }
+
+    func exitCode() -> Int32? {
+      if signals.contains("KILL") { return 137 }
+      if signals.contains("TERM"), !ignoresTerm { return 143 }
+      looksLeft -= 1
+      return looksLeft < 0 ? code : nil
+    }
+
+    func terminate() { signals.append("TERM") }
+    func kill() { signals.append("KILL") }
+  }
+
+  var looks = 0
+  var code: Int32 = 0
+  var ignoresTerm = false
+  private(set) var started: [String] = []
+  private(set) var environment: [String: String] = [:]
+  private(set) var last: Running?
+
+  func start(_ command: String, _ environment: [(name: String, value: String)]) throws(Failure) -> any RunningCommand {
+    started.append(command)
+    for (name, value) in environment { self.environment[name] = value }
+    let running = Running(looks, code, ignoresTerm: ignoresTerm)
+    last = running
+    return running
+  }
+}
+
 /// What a verb wrote while it waited, and a clock that only its waiting moves.
 final class Stage {
   let channel = ScriptedChannel()
+  let commands = ScriptedCommands()
   private(set) var progress = ""
   private(set) var time = now
 
   func context(_ arguments: String..., style: Progress.Style = .lines) throws -> Context {
+    try context(list: arguments, style: style)
+  }
+
+  func context(list arguments: [String], style: Progress.Style = .lines) throws -> Context {
     Context(
       arguments: try Command.program.parse(arguments), channel: channel, paint: plain,
       clock: Clock(now: { self.time }, sleep: { self.time += Double($0) / 1000 }),
-      progress: Progress(style: style, paint: plain, write: { self.progress += $0 }))
+      commands: commands, progress: Progress(style: style, paint: plain, write: { self.progress += $0 }))
   }
 }

@@ -37,9 +37,9 @@ import Testing
                  flip 4 µs, persisted in 900 µs
                  40 open: 37 ended, 3 remaining
 
-        COLOR  STATE   HEALTH   SHARE  SESSIONS  DRAINING  ACCEPTED  FAILED  RESETS     IN   OUT
-        blue   idle    unknown     0%         3         0       120       0       1  2 KiB  10 B
-        green  active  unknown   100%         3         0       120       0       1  2 KiB  10 B
+        COLOR  STATE   HEALTH   SHARE  SESSIONS  DRAINING  IDLE  BUSY  OPAQUE  ACCEPTED  REQUESTS  FAILED  RESETS     IN   OUT
+        blue   idle    unknown     0%         3         0     1     1       0       120       950       0       1  2 KiB  10 B
+        green  active  unknown   100%         3         0     1     1       0       120       950       0       1  2 KiB  10 B
 
         LISTENER  BIND        PROTOCOL  PREVIEW
         web       0.0.0.0:80  tcp       none
@@ -67,7 +67,8 @@ import Testing
     #expect(HistoryText.text([], plain) == "no switch yet\n")
     let session = SessionReport(
       listener: "web", preview: true, color: .blue, generation: 1, draining: true, client: "127.0.0.1:5000",
-      target: "10.0.0.2:80", state: "open", ageSeconds: 125.5, idleSeconds: 0.2, bytesIn: 100, bytesOut: 20_480)
+      target: "10.0.0.2:80", state: "open", opaque: nil, ageSeconds: 125.5, idleSeconds: 0.2, bytesIn: 100,
+      bytesOut: 20_480)
     #expect(
       SessionsText.text([session], plain) == """
         LISTENER       COLOR  STATE           CLIENT          TARGET         AGE  IDLE     IN     OUT

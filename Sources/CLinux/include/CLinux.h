@@ -75,6 +75,18 @@ int linux_peer_credentials(int fd, uint32_t *uid, uint32_t *gid, int32_t *pid);
 /// SO_PEERGROUPS: the peer's supplementary groups; answers how many.
 int linux_peer_groups(int fd, uint32_t *into, int capacity);
 
+// ---- Child processes -------------------------------------------------------------------------------------------
+
+/// posix_spawn(3) of `/bin/sh -c command` in a process group of its own, with /dev/null as its input and what is this
+/// process's standard error as its output; answers the process id.
+int linux_spawn_shell(const char *command);
+/// waitpid(2) without waiting: 0 while it runs, else 1, and `code` is its exit code, or 128 and the signal's number.
+int linux_try_wait(int pid, int *code);
+/// kill(2) of a process group.
+int linux_signal_group(int pid, int number);
+/// From now on SIGINT, SIGTERM and SIGHUP are passed on to this process group before they end this process; 0: to none.
+void linux_pass_interrupts_to(int pid);
+
 // ---- Readiness ------------------------------------------------------------------------------------------------
 
 int linux_epoll_create(void);

@@ -9,6 +9,9 @@ struct ReceiptText {
   func full(heading: String) -> String {
     var lines = ["\(paint(heading, .bold)) \(direction) (generation \(receipt.generation))"]
     lines.append("  flip      \(timing)")
+    if receipt.heldMilliseconds > 0 {
+      lines.append("  held      \(Units.microseconds(receipt.heldMilliseconds * 1000))")
+    }
     if let reason = receipt.reason, !reason.isEmpty { lines.append("  reason    \(escaped(reason))") }
     lines.append("  sessions  \(outcomes)")
     return lines.map { $0 + "\n" }.joined()

@@ -11,7 +11,8 @@ enum SessionsText {
     ])
     for session in sessions {
       table.add([
-        .init(session.preview ? "\(session.listener) (preview)" : session.listener), session.color.map { .init($0) } ?? .init("-"),
+        .init(session.preview ? "\(session.listener) (preview)" : session.listener),
+        session.color.map { .init($0) } ?? .init("none", .dim),
         .init(session.draining ? "\(session.state), draining" : session.state, session.draining ? .yellow : .plain),
         .init(session.client), .init(session.target), .init(Units.duration(seconds: session.ageSeconds)),
         .init(Units.duration(seconds: session.idleSeconds)), .init(Units.bytes(session.bytesIn)),

@@ -22,6 +22,9 @@ struct StatusText {
       rows.append(("", "flip \(text.timing)"))
       rows.append(("", text.outcomes))
     }
+    if status.held + status.parked > 0 {
+      rows.append(("waiting", "\(Units.sessions(status.held)) held, \(status.parked) parked without a backend"))
+    }
     return rows.map { head, text in
       paint(head, .bold) + String(repeating: " ", count: 9 - head.count) + text + "\n"
     }.joined()
@@ -35,7 +38,10 @@ struct StatusText {
 
   private var phase: String {
     switch status.phase {
-    case .steady, .paused, .holding: status.phase.rawValue
+    case .steady: "steady"
+    case .paused, .holding:
+      HoldText(status: status, paint: paint, now: now).map { "\(paint($0.heading, .yellow)): \($0.line)" }
+        ?? status.phase.rawValue
     case .draining, .stopping:
       [status.phase == .stopping ? paint("stopping", .yellow) : nil, drain].compactMap(\.self).joined(separator: ", ")
     }
@@ -52,14 +58,16 @@ struct StatusText {
   private var colors: String {
     var table = TextTable([
       .text("COLOR"), .text("STATE"), .text("HEALTH"), .number("SHARE"), .number("SESSIONS"), .number("DRAINING"),
-      .number("ACCEPTED"), .number("FAILED"), .number("RESETS"), .number("IN"), .number("OUT"),
+      .number("IDLE"), .number("BUSY"), .number("OPAQUE"), .number("ACCEPTED"), .number("REQUESTS"), .number("FAILED"),
+      .number("RESETS"), .number("IN"), .number("OUT"),
     ])
     for color in Color.allCases {
       let report = status.colors[color]
       let isActive = color == status.active
       table.add([
         .init(color), isActive ? .init("active", Paint(color)) : .init("idle", .dim), health(report.healthy),
-        .init("\(status.share[color])%"), .init(report.sessions), .init(report.draining), .init(report.accepted),
+        .init("\(status.share[color])%"), .init(report.sessions), .init(report.draining), .init(report.idle),
+        .init(report.busy), .init(report.opaque), .init(report.accepted), .init(report.requests),
         .init(report.connectFailures, report.connectFailures > 0 ? .red : .plain), .init(report.resets),
         .init(Units.bytes(report.bytesIn)), .init(Units.bytes(report.bytesOut)),
       ])

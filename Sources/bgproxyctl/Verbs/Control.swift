@@ -20,8 +20,27 @@ func runReload(_ context: Context) throws(Failure) -> Reply {
 }
 
 func runStop(_ context: Context) throws(Failure) -> Reply {
-  let json = try context.channel.call("POST", "/v1/stop", [])
+  let json = try context.channel.call("POST", "/v1/stop", [], .prompt)
   return Reply(text: "stopping: no new sessions; the open ones drain\n", json: json)
+}
+
+func runPause(_ context: Context) throws(Failure) -> Reply {
+  let waits = context.arguments.has(Command.Options.waitForQuiet)
+  let request = PauseRequest(wait: waits ? true : nil, max: context.arguments.value(of: Command.Options.longest))
+  let answer = try context.channel.post("/v1/pause", request, StatusReport.self, waits ? .patient : .prompt)
+  guard let hold = HoldText(status: answer.content, paint: context.paint, now: context.clock.now()) else {
+    throw .incomprehensible("/v1/pause")
+  }
+  return Reply(text: "paused: \(hold.line)\n", json: answer.json)
+}
+
+func runResume(_ context: Context) throws(Failure) -> Reply {
+  let before = try context.status().content
+  let answer = try context.channel.post("/v1/resume", NoOptions(), StatusReport.self)
+  guard before.phase == .paused else {
+    return Reply(text: "not paused: nothing to resume\n", json: answer.json)
+  }
+  return Reply(text: "resumed: \(Units.sessions(before.held)) waited\n", json: answer.json)
 }
 
 /// The body of a request that has no options.

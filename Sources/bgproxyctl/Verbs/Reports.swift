@@ -21,6 +21,6 @@ func runHistory(_ context: Context) throws(Failure) -> Reply {
 }
 
 func runConfig(_ context: Context) throws(Failure) -> Reply {
-  let json = try context.channel.call("GET", "/v1/config", [])
+  let json = try context.channel.call("GET", "/v1/config", [], .prompt)
   return Reply(text: escapedJSON(indentedJSON(String(decoding: json, as: UTF8.self))) + "\n", json: json)
 }

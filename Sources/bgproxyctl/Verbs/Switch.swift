@@ -5,12 +5,16 @@ import Switching
 /// `switch`: makes a color active.
 func runSwitch(to color: Color, _ context: Context) throws(Failure) -> Reply {
   let arguments = context.arguments
-  let request = SwitchRequest(
+  var request = SwitchRequest(
     to: color, drain: arguments.value(of: Command.Options.drainWindow),
     expect: arguments.value(of: Command.Options.expect).flatMap(Color.init(rawValue:)),
     dryRun: arguments.has(Command.Options.dryRun) ? true : nil, reason: givenReason(arguments))
+  if arguments.has(Command.Options.handover) {
+    request.handover = true
+    request.force = arguments.has(Command.Options.force) ? true : nil
+  }
   let before = try context.status().content
-  let answer = try context.channel.post("/v1/switch", request, StatusReport.self)
+  let answer = try order(request, context)
   let paint = context.paint
   if request.dryRun == true { return Reply(text: preview(of: color, answer.content, paint), json: answer.json) }
   if answer.content.generation == before.generation {
@@ -19,12 +23,24 @@ func runSwitch(to color: Color, _ context: Context) throws(Failure) -> Reply {
   return try conclude(answer, heading: "switched", context)
 }
 
+private func order(_ request: SwitchRequest, _ context: Context) throws(Failure) -> Answer<StatusReport> {
+  if let command = context.arguments.value(of: Command.Options.during) {
+    return try handOver(request, during: command, context)
+  }
+  return try context.channel.post(
+    "/v1/switch", request, StatusReport.self, request.handover == true ? .patient : .prompt)
+}
+
 /// `rollback`: the way back, once.
 func runRollback(_ context: Context) throws(Failure) -> Reply {
   let request = RollbackRequest(
     drain: context.arguments.value(of: Command.Options.drainWindow), reason: givenReason(context.arguments))
   let before = try context.status().content
   let answer = try context.channel.post("/v1/rollback", request, StatusReport.self)
+  if before.phase == .holding, answer.content.generation == before.generation {
+    return Reply(
+      text: "the handover was given up: \(context.paint(answer.content.active)) goes on\n", json: answer.json)
+  }
   if answer.content.generation == before.generation {
     let active = context.paint(answer.content.active)
     return Reply(text: "nothing to roll back: \(active) stays active\n", json: answer.json)
