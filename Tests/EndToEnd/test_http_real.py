@@ -54,8 +54,7 @@ class Curl(WebCase):
         door = self.http_door(blue, green)
         files = [self.place / f"copy{number}" for number in range(24)]
         # So slow that the switch happens in its midst.
-        process = self.curl(*(["--limit-rate", "3M", "-o", str(file), f"http://{door.address()}/data"]
-                              for file in files))
+        process = self.curl(*(["--rate", "20/s", "-o", str(file), f"http://{door.address()}/data"] for file in files))
         self.wait_requests(door, "blue", 5)
         self.assertEqual(door.switch("green")["active"], "green")
         self.on_one_connection(process, "200")
@@ -73,6 +72,22 @@ class Curl(WebCase):
 
     def test_curl_keeps_its_one_connection_across_a_switch_from_python_to_nginx(self) -> None:
         self.download(self.python("blue", V1), self.nginx("green", V2))
+
+    def test_an_answer_that_runs_at_the_switch_is_finished_and_the_connection_goes_on_with_the_new_color(self) -> None:
+        blue, green = self.nginx("blue", V1), self.apache("green", V2)
+        for color in ("blue", "green"):
+            self.random_file(color, "large", 64 * harness.MIB)
+        door = self.http_door(blue, green)
+        files = [self.place / f"copy{number}" for number in range(3)]
+        process = self.curl(["--limit-rate", "30M", "-o", str(files[0]), f"http://{door.address()}/large"],
+                            *(["-o", str(file), f"http://{door.address()}/"] for file in files[1:]))
+        wait_until(lambda: door.status()["colors"]["blue"]["bytesOut"] > 8 * harness.MIB, "the answer runs")
+        self.assertEqual(door.switch("green")["active"], "green")
+        self.assertEqual(door.sessions("blue"), 1, "in its midst")
+        self.on_one_connection(process, "200")
+        self.assertEqual([self.color_of_body(file.read_bytes()) for file in files], ["blue", "green", "green"])
+        receipt = door.settled()
+        self.assertEqual((receipt["open"], receipt["moved"]), (1, 1))
 
     def upload(self, blue: object, green: object, *options: str) -> None:
         """Each file arrives whole at one color; the one that is under way at the switch, at the old one."""
