@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import random
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 from typing import Any
 
 import harness
-from harness import Case, FrontDoor, Peer, Program, free_port
+from harness import Case, FrontDoor, Peer, Program, free_port, wait_until
 
 WEB_PEERS = str(Path(__file__).resolve().parent / "web_peers.py")
 
@@ -134,6 +136,12 @@ class WebCase(Case):
                 "green": [green.address]}
         return self.front_door(listeners=[main | ({"preview": preview} if preview else {})], **settings)
 
+    def wait_requests(self, door: FrontDoor, color: str, count: int) -> None:
+        wait_until(lambda: door.status()["colors"][color]["requests"] >= count, f"{color} has had {count} requests")
+
+    def requests(self, door: FrontDoor) -> int:
+        return sum(color["requests"] for color in door.status()["colors"].values())
+
     def color_of_body(self, body: bytes) -> str:
         color = self.hashes.get(sha256(body))
         self.assertIsNotNone(color, f"{len(body)} bytes that no server has: {body[:80]!r}")
@@ -143,3 +151,29 @@ class WebCase(Case):
         """Some of blue, then some of green, and never back."""
         self.assertEqual(colors, sorted(colors), "blue first")
         self.assertEqual(set(colors), {"blue", "green"})
+
+    def switch_around(self, door: FrontDoor, times: int) -> list[tuple[float, float, str]]:
+        """Switches back and forth under load: when each was asked for and answered, and the color. Ends on green."""
+        changes = []
+        for turn in range(times | 1):
+            color = ("green", "blue")[turn % 2]
+            served = door.status()["colors"][color]["requests"]
+            asked = time.monotonic()
+            self.assertEqual(door.switch(color)["active"], color)
+            changes.append((asked, time.monotonic(), color))
+            wait_until(lambda: door.status()["colors"][color]["requests"] >= served + 20, f"{color} serves")
+        return changes
+
+    def check_colors(self, requests: list[tuple[float, float, str]], changes: list[tuple[float, float, str]]) -> None:
+        """Each request (began, ended, color) that began after one answer and ended before the next question is of the
+        color of that answer."""
+        answers = [answered for _, answered, _ in changes]
+        checked = 0
+        for began, ended, color in requests:
+            index = bisect.bisect_left(answers, began) - 1
+            until = changes[index + 1][0] if index + 1 < len(changes) else float("inf")
+            # Others ran while a switch was made, and may rightly be of either color.
+            if ended < until:
+                self.assertEqual(color, changes[index][2] if index >= 0 else "blue", f"after switch {index + 1}")
+                checked += 1
+        self.assertGreater(checked, 10 * len(changes), "requests whose color is certain")

@@ -174,8 +174,8 @@ def use_requests(address: str, count: int) -> None:
         return answer.status_code, answer.content
 
     results = load(count, call)
-    pool = adapter.poolmanager.connection_from_url(f"http://{address}/")
-    say({"requests": results, "connections": pool.num_connections})
+    pools = adapter.poolmanager.pools
+    say({"requests": results, "connections": sum(pools[key].num_connections for key in pools.keys())})
 
 
 def use_urllib3(address: str, count: int) -> None:
