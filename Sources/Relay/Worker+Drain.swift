@@ -19,8 +19,10 @@ extension Worker {
       tally = handover
     } else {
       tally = DrainTally()
-      tally.open = sessionsByAccount[Int(Account(assignment.color.other).rawValue)]
+      tally.open = sessionsByAccount[Int(Account(assignment.color.other).rawValue)] + movedEarly
+      tally.moved = movedEarly
     }
+    movedEarly = 0
     handoverTally = nil
     confirmed = assignment
     beginDrain(nil)

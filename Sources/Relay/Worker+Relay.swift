@@ -217,6 +217,7 @@ extension Worker {
       tally.count(outcome)
     } else if account == Account(confirmed.color) {
       handoverTally?.count(outcome)
+      if outcome == .moved, shared.word.load().assignment.color != confirmed.color { movedEarly += 1 }
     }
   }
 }

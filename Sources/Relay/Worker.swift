@@ -62,6 +62,8 @@ struct Worker: ~Copyable {
   /// The assignment that the last barrier confirmed: sessions of the other color are the ones that drain.
   var confirmed: Assignment
   var tally = DrainTally()
+  /// Sessions that moved between the store and its barrier: a request may be faster than the order to count.
+  var movedEarly = 0
   var drainOrder: DrainOrder?
   var drainTimer = TimerQueue.Handle.none
   var drainCursor = 0

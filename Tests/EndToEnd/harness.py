@@ -456,8 +456,9 @@ class Program:
 class Peer:
     """A peer in a process of its own (peers.py): it says one line of JSON at the start and one at its end."""
 
-    def __init__(self, *arguments: str, prefix: tuple[str, ...] = ()):
-        command = [*prefix, sys.executable, PEERS, *arguments]
+    def __init__(self, *arguments: str, prefix: tuple[str, ...] = (), program: str = PEERS,
+                 python: str = sys.executable):
+        command = [*prefix, python, program, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             line = self.process.stdout.readline()

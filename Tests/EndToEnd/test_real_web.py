@@ -7,71 +7,16 @@ import random
 import re
 import subprocess
 import time
-from pathlib import Path
 
 import harness
-from harness import Case, Program, Task, free_port, wait_until
-
-NGINX = """
-daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.error; worker_processes 1; {user}
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; keepalive_requests 100000000; keepalive_timeout 1h; default_type text/plain;
-  client_body_temp_path {folder}/{name}.body; proxy_temp_path {folder}/{name}.proxy;
-  fastcgi_temp_path {folder}/{name}.fastcgi; uwsgi_temp_path {folder}/{name}.uwsgi; scgi_temp_path {folder}/{name}.scgi;
-  server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/{name}; }}
-}}
-"""
-
-APACHE = """
-ServerRoot {folder}
-PidFile {folder}/{name}.pid
-ServerName localhost
-Listen 127.0.0.1:{port}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule dir_module {modules}/mod_dir.so
-DirectoryIndex index.html
-ErrorLog {folder}/{name}.error
-DocumentRoot {folder}/{name}
-{user}
-"""
+from harness import Program, Task, wait_until
+from web import WebCase
 
 
-class Web(Case):
+class Web(WebCase):
     def setUp(self) -> None:
         super().setUp()
         harness.need("curl")
-        self.place = self.folder()
-        self.place.chmod(0o755)
-
-    def pages(self, name: str, text: str) -> None:
-        (self.place / name).mkdir(mode=0o755)
-        (self.place / name / "index.html").write_text(text)
-
-    def nginx(self, name: str, text: str) -> Program:
-        harness.need("nginx")
-        self.pages(name, text)
-        port = free_port()
-        conf = self.place / f"{name}.conf"
-        user = "user root;" if harness.is_root() else ""
-        conf.write_text(NGINX.format(folder=self.place, name=name, port=port, user=user))
-        command = [harness.find_program("nginx"), "-p", str(self.place), "-e", f"{self.place}/{name}.error", "-c",
-                   str(conf)]
-        return self.enter(Program(self.place, name, command, f"127.0.0.1:{port}"))
-
-    def apache(self, name: str, text: str) -> Program:
-        folders = ("/usr/lib/apache2/modules", "/usr/lib/httpd/modules")
-        modules = next((folder for folder in folders if Path(folder).is_dir()), None)
-        program = harness.find_program("apache2") or harness.find_program("httpd")
-        if program is None or modules is None:
-            self.skipTest("apache2 is not installed")
-        self.pages(name, text)
-        port = free_port()
-        conf = self.place / f"{name}.conf"
-        user = "User nobody\nGroup nogroup" if harness.is_root() else ""
-        conf.write_text(APACHE.format(folder=self.place, name=name, port=port, modules=modules, user=user))
-        return self.enter(Program(self.place, name, [program, "-f", str(conf), "-DFOREGROUND"], f"127.0.0.1:{port}"))
 
     def curl_loop(self, blue: Program, green: Program) -> None:
         """curl after curl across a switch and back: no request fails, and the colors never mix."""
