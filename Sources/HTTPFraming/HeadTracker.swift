@@ -67,19 +67,25 @@ struct HeadTracker: Sendable {
     let end = min(bytes.count, start + Self.longestHead - Int(taken))
     while offset < end, state != .complete {
       switch state {
-      // The parts whose bytes do not matter, at one go.
+      // What is usual and whole, and what does not matter, at one go; what is cut, and all else, byte by byte.
       case .target: try skipTarget(bytes, to: end, &offset)
       case .value, .reason: try skipText(bytes, to: end, &offset)
+      case .fieldStart: try takeWholeName(bytes, to: end, &offset)
       case .name: try takeName(bytes, to: end, &offset)
-      default:
-        try take(bytes[offset])
-        offset += 1
+      case .optionStart: try takeWholeOption(bytes, to: end, &offset)
+      case .requestVersion, .answerVersion: try takeWholeVersion(bytes, to: end, &offset)
+      default: try takeOne(bytes, &offset)
       }
     }
     taken += UInt32(offset - start)
     if state == .complete { return true }
     if Int(taken) == Self.longestHead { throw .longHead }
     return false
+  }
+
+  private mutating func takeOne(_ bytes: Span<UInt8>, _ offset: inout Int) throws(Opacity) {
+    try take(bytes[offset])
+    offset += 1
   }
 
   private mutating func skipTarget(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
@@ -92,10 +98,24 @@ struct HeadTracker: Sendable {
   }
 
   private mutating func skipText(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
-    while offset < end, !bytes[offset].isControl || bytes[offset] == .tab { offset += 1 }
+    offset = bytes.firstControl(from: offset, to: end)
     guard offset < end else { return }
-    try endLine(bytes[offset])
+    let byte = bytes[offset]
     offset += 1
+    if byte == .tab { return }
+    try endLine(byte)
+    if state == .lineFeed, offset < end, bytes[offset] == .lineFeed {
+      offset += 1
+      state = .fieldStart
+    }
+  }
+
+  private mutating func takeWholeName(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
+    let nameEnd = bytes.endOfToken(from: offset, to: end)
+    guard nameEnd > offset, nameEnd < end, bytes[nameEnd] == .colon else { return try takeOne(bytes, &offset) }
+    flags.insert(.hasField)
+    try beginValue(of: Keyword(field: offset..<nameEnd, in: bytes))
+    offset = nameEnd + 1
   }
 
   private mutating func takeName(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
@@ -108,6 +128,25 @@ struct HeadTracker: Sendable {
     guard bytes[offset] == .colon else { throw .fieldName }
     offset += 1
     try beginValue(of: word.match)
+  }
+
+  private mutating func takeWholeOption(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
+    let wordEnd = bytes.endOfToken(from: offset, to: end)
+    guard wordEnd > offset, wordEnd < end else { return try takeOne(bytes, &offset) }
+    note(option: Keyword(option: offset..<wordEnd, in: bytes))
+    state = .optionEnd
+    offset = wordEnd
+  }
+
+  private mutating func takeWholeVersion(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
+    guard count == 0, end - offset >= 8 else { return try takeOne(bytes, &offset) }
+    switch bytes.word(at: offset) {
+    case 0x312E_312F_5054_5448: break  // HTTP/1.1
+    case 0x302E_312F_5054_5448: flags.insert(.isHTTP10)  // HTTP/1.0
+    default: return try takeOne(bytes, &offset)
+    }
+    state = state == .requestVersion ? .requestLineEnd : .answerVersionEnd
+    offset += 8
   }
 
   // MARK: One byte
@@ -319,11 +358,7 @@ struct HeadTracker: Sendable {
   /// Connection: a list of options (RFC 9110 §7.6.1), of which two matter (RFC 9112 §9.3).
   private mutating func takeOption(_ byte: UInt8) throws(Opacity) {
     if state == .option, !byte.isToken {
-      switch word.match {
-      case .close: flags.insert(.closes)
-      case .keepAlive: flags.insert(.keepsAlive)
-      default: break
-      }
+      note(option: word.match)
       state = .optionEnd
     }
     switch byte {
@@ -337,6 +372,11 @@ struct HeadTracker: Sendable {
     case _ where state == .optionStart && !byte.isBlank: state = .optionEnd
     default: break
     }
+  }
+
+  private mutating func note(option: Keyword) {
+    if option == .close { flags.insert(.closes) }
+    if option == .keepAlive { flags.insert(.keepsAlive) }
   }
 
   private mutating func endValue(_ byte: UInt8, else opacity: Opacity) throws(Opacity) {

@@ -24,6 +24,32 @@ enum Keyword: UInt8 {
     return index < text.utf8CodeUnitCount ? unsafe text.utf8Start[index] : nil
   }
 
+  /// Whether a whole word in the bytes is this one, whatever the case of its letters.
+  private func equals(_ word: Range<Int>, in bytes: Span<UInt8>) -> Bool {
+    guard word.count == count else { return false }
+    for index in 0..<count where byte(at: index) != bytes[word.lowerBound + index].lowercased { return false }
+    return true
+  }
+
+  /// The field that a whole name names. The length tells all but one apart from the rest.
+  init(field name: Range<Int>, in bytes: Span<UInt8>) {
+    let candidate: Keyword =
+      switch name.count {
+      case 7: .upgrade
+      case 10: .connection
+      case 14: .contentLength
+      case 17: .transferEncoding
+      default: .other
+      }
+    self = candidate.equals(name, in: bytes) ? candidate : .other
+  }
+
+  /// The option of `Connection` that a whole word is.
+  init(option word: Range<Int>, in bytes: Span<UInt8>) {
+    let candidate: Keyword = word.count == 5 ? .close : word.count == 10 ? .keepAlive : .other
+    self = candidate.equals(word, in: bytes) ? candidate : .other
+  }
+
   /// The name of a field that begins with a letter.
   init(fieldBeginningWith byte: UInt8) {
     switch byte.lowercased {
