@@ -91,6 +91,11 @@ extension FrontDoor {
 
   /// Stores the hold, tells the workers, and returns when no claim that was made before is under way.
   func beginHold(by: Requester, milliseconds: Int64, handover: Color?) async {
+    if handover != nil {
+      // From here on the workers count what becomes of the sessions; http sessions leave as soon as the word is stored.
+      workers.hold(HoldOrder(isHandover: true))
+      _ = await workers.report()
+    }
     holding = Holding(by: by, milliseconds: milliseconds, handover: handover)
     word.store(Signpost(machine.state.assignment, holds: true))
     workers.hold(HoldOrder(isHandover: handover != nil))
@@ -137,9 +142,12 @@ extension FrontDoor {
     workers.hold(order)
   }
 
+  /// A worker, or whoever waits, believes that nothing is in flight. Only a report that was asked for after the hold's
+  /// own barrier proves it: before that, claims may have been under way.
   func isQuietNow() async {
+    guard machine.holds, let since = holding?.since else { return }
     let report = await workers.report()
-    guard report.inFlight == 0, let current = holding else { return }
+    guard report.inFlight == 0, let current = holding, current.since == since else { return }
     for waiter in current.quietWaiters { waiter.resume(true) }
     holding?.quietWaiters = []
     handover?.becameQuiet()

@@ -131,6 +131,8 @@ struct Session: ~Copyable {
   ) -> Verdict? {
     if client.isBroken { return nil }
     let isFlushed = !inbound.hasAdmittedBytes && !outbound.hasHeldBytes
+    // The client has had its last answer, and asks for nothing more.
+    if inbound.hasEnded, exchange.tracker.outstanding == 0, isFlushed { return .close }
     let hasBackendLeft = backend.isBroken || answers == .sourceEnded || answers == .surplus
     if hasBackendLeft {
       if exchange.tracker.isIdle { return isFlushed ? .backendLeft : .wait }
@@ -142,7 +144,6 @@ struct Session: ~Copyable {
       default: return nil
       }
     }
-    if inbound.hasEnded, exchange.tracker.outstanding == 0, isFlushed { return .close }
     if exchange.tracker.outstanding == 0, isFlushed, lane.isStopping || exchange.pointsElsewhere(lane) {
       if exchange.tracker.isIdle { return .letGo }
       if exchange.tracker.isLast, exchange.tracker.isBetweenRequests { return .finish }

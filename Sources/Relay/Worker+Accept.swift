@@ -117,6 +117,7 @@ extension Worker {
     let color = claim.assignment.color
     if sessions[token].assignment?.color != color { counters[Int(claim.account.rawValue)].accepted += 1 }
     join(token, claim.account)
+    if claim.account == Account(confirmed.color) { handoverTally?.open += 1 }
     sessions[token].assignment = claim.assignment
     sessions[token].exchange.color = color
     sessions[token].attempt = ConnectAttempt()

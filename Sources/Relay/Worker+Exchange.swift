@@ -6,7 +6,7 @@ import Switching
 extension Worker {
   /// Milliseconds for a client that has its last answer to take it and hang up: RFC 9112 §9.6.
   private static let lingerTime: Int64 = 5000
-  /// Reads that are thrown away meanwhile, at one wake-up.
+  /// Reads that are thrown away at one wake-up.
   private static let discardBudget = 16
 
   /// Between two requests: keeps the client, and nothing else.
@@ -110,8 +110,7 @@ extension Worker {
         return
       }
     }
-    // It sends and sends: what it has read of the answer by now is all it will.
-    if sessions[token].client.isReadable { requestClose(token, .ended, resets: false) }
+    if sessions[token].client.isReadable { postpone(token) }
   }
 }
 

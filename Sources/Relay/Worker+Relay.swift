@@ -38,9 +38,9 @@ extension Worker {
     }
   }
 
-  /// The byte path: moves what can be moved and acts on what the session makes of it.
+  /// The byte path: moves what can be moved and acts on what the session makes of it. For sessions that are relaying or
+  /// resetting.
   mutating func relay(_ token: Token) {
-    guard sessions[token].phase == .relaying || sessions[token].phase == .resetting else { return }
     let before = (sessions[token].inbound.bytes, sessions[token].outbound.bytes)
     let verdict = sessions[token].relay(&lane)
     let bytesIn = sessions[token].inbound.bytes &- before.0

@@ -165,7 +165,12 @@ struct Worker: ~Copyable {
       swap(&deferred, &deferredBefore)
       for token in deferredBefore where sessions.contains(token) {
         sessions[token].isDeferred = false
-        if sessions[token].phase == .parked { wake(token) } else { relay(token) }
+        switch sessions[token].phase {
+        case .relaying, .resetting: relay(token)
+        case .parked: wake(token)
+        case .lingering: discardInput(token)
+        case .held, .connecting, .closing: break
+        }
       }
       deferredBefore.removeAll(keepingCapacity: true)
     }
