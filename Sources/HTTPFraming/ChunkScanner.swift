@@ -16,14 +16,14 @@ public struct ChunkScanner: Sendable {
   private enum State {
     case sizeStart, size, blankAfterSize, ignoredExtension, sizeLineFeed
     case data, dataCarriageReturn, dataLineFeed
-    case trailerStart, trailer, trailerLineFeed, lastLineFeed
+    case trailerStart, trailerName, trailer, trailerLineFeed, lastLineFeed
     case end
   }
 
-  private var state = State.sizeStart
   private var remaining: UInt64 = 0
-  private var digits = 0
-  private var ignored = 0
+  private var state = State.sizeStart
+  private var digits: UInt8 = 0
+  private var ignored: UInt16 = 0
 
   public init() {}
 
@@ -71,8 +71,13 @@ public struct ChunkScanner: Sendable {
         // A trailer is a field line (§7.1.2), which starts with its name: no blank, no folding.
         guard byte.isToken else { throw .trailer }
         try ignore(byte)
-        state = .trailer
+        state = .trailerName
       }
+    case .trailerName:
+      // Without a colon it could be the request line of what a reader without trailers takes for the next request.
+      guard byte.isToken || byte == .colon else { throw .trailer }
+      try ignore(byte)
+      if byte == .colon { state = .trailer }
     case .trailer:
       if byte == .carriageReturn { state = .trailerLineFeed } else { try ignore(byte) }
     case .trailerLineFeed:

@@ -25,9 +25,14 @@ struct HeadTracker: Sendable {
     static let closes = Flags(rawValue: 1 << 3)
     static let keepsAlive = Flags(rawValue: 1 << 4)
     static let upgrades = Flags(rawValue: 1 << 5)
-    fileprivate static let hasField = Flags(rawValue: 1 << 6)
-    fileprivate static let hasCRLF = Flags(rawValue: 1 << 7)
-    fileprivate static let hasBareLF = Flags(rawValue: 1 << 8)
+    static let expects = Flags(rawValue: 1 << 6)
+    /// Of a request: the head of its final answer came before its own had ended.
+    static let isAnswered = Flags(rawValue: 1 << 7)
+    /// Of a request: all of its first line has come, and its method counts.
+    static let hasLine = Flags(rawValue: 1 << 11)
+    fileprivate static let hasField = Flags(rawValue: 1 << 8)
+    fileprivate static let hasCRLF = Flags(rawValue: 1 << 9)
+    fileprivate static let hasBareLF = Flags(rawValue: 1 << 10)
   }
 
   private enum State: UInt8 {
@@ -67,14 +72,15 @@ struct HeadTracker: Sendable {
     let end = min(bytes.count, start + Self.longestHead - Int(taken))
     while offset < end, state != .complete {
       switch state {
-      // What is usual and whole, and what does not matter, at one go; what is cut, and all else, byte by byte.
+      // What can be taken at one go. Each of these takes at least a byte, and leaves the same as byte by byte would.
+      case .methodStart, .answerVersion: try takeStart(bytes, to: end, &offset)
       case .target: try skipTarget(bytes, to: end, &offset)
       case .value, .reason: try skipText(bytes, to: end, &offset)
-      case .fieldStart: try takeWholeName(bytes, to: end, &offset)
+      case .fieldStart: try takeFields(bytes, to: end, &offset)
       case .name: try takeName(bytes, to: end, &offset)
-      case .optionStart: try takeWholeOption(bytes, to: end, &offset)
-      case .requestVersion, .answerVersion: try takeWholeVersion(bytes, to: end, &offset)
-      default: try takeOne(bytes, &offset)
+      default:
+        try take(bytes[offset])
+        offset += 1
       }
     }
     taken += UInt32(offset - start)
@@ -83,39 +89,83 @@ struct HeadTracker: Sendable {
     return false
   }
 
-  private mutating func takeOne(_ bytes: Span<UInt8>, _ offset: inout Int) throws(Opacity) {
+  // MARK: Many bytes
+
+  /// The beginning of a start line, where it is what it nearly always is.
+  private mutating func takeStart(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
+    if offset + 8 <= end, count == 0 {
+      let word = bytes.word(at: offset)
+      if state == .answerVersion, word == packed("HTTP/1.1") {
+        state = .answerVersionEnd
+        offset += 8
+        return
+      }
+      if state == .methodStart, word & 0xFFFF_FFFF == packed("GET ") {
+        (method, state) = (.get, .targetStart)
+        offset += 4
+        return
+      }
+    }
     try take(bytes[offset])
     offset += 1
   }
 
   private mutating func skipTarget(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
     // Visible bytes: origin-form, absolute-form, authority-form and * alike (RFC 9112 §3.2).
-    while offset < end, bytes[offset] > .space, bytes[offset] != 0x7F { offset += 1 }
+    offset = bytes.endOfVisible(from: offset, to: end)
     guard offset < end else { return }
     guard bytes[offset] == .space else { throw .startLine }
     offset += 1
     (state, count) = (.requestVersion, 0)
-  }
-
-  private mutating func skipText(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
-    offset = bytes.firstControl(from: offset, to: end)
-    guard offset < end else { return }
-    let byte = bytes[offset]
-    offset += 1
-    if byte == .tab { return }
-    try endLine(byte)
-    if state == .lineFeed, offset < end, bytes[offset] == .lineFeed {
-      offset += 1
-      state = .fieldStart
+    if offset + 8 <= end, bytes.word(at: offset) == packed("HTTP/1.1") {
+      state = .requestLineEnd
+      offset += 8
     }
   }
 
-  private mutating func takeWholeName(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
-    let nameEnd = bytes.endOfToken(from: offset, to: end)
-    guard nameEnd > offset, nameEnd < end, bytes[nameEnd] == .colon else { return try takeOne(bytes, &offset) }
-    flags.insert(.hasField)
-    try beginValue(of: Keyword(field: offset..<nameEnd, in: bytes))
-    offset = nameEnd + 1
+  private mutating func skipText(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
+    offset = bytes.endOfText(from: offset, to: end)
+    guard offset < end else { return }
+    if bytes[offset] != .tab { try endLine(bytes[offset]) }
+    offset += 1
+  }
+
+  /// Whole fields that decide nothing, and the name of one that does.
+  private mutating func takeFields(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
+    while offset + 8 <= end {
+      let nameEnd = bytes.endOfPlainName(from: offset, to: end)
+      // No name, one with other characters in it, or not all of it: byte by byte.
+      guard nameEnd > offset, nameEnd < end, bytes[nameEnd] == .colon else { break }
+      flags.insert(.hasField)
+      let name = Keyword(fieldNamed: offset..<nameEnd, in: bytes)
+      offset = nameEnd + 1
+      try beginValue(of: name)
+      guard name == .other || name == .connection else { return }
+      let valueEnd = bytes.endOfText(from: offset, to: end)
+      let isWhole =
+        flags.contains(.hasCRLF) && valueEnd + 2 <= end && bytes[valueEnd] == .carriageReturn
+        && bytes[valueEnd + 1] == .lineFeed
+      if name == .connection {
+        guard isWhole, takeOnlyOption(bytes, offset..<valueEnd) else { return }
+      }
+      offset = valueEnd
+      guard isWhole else { return }
+      state = .fieldStart
+      offset += 2
+    }
+    guard offset < end else { return }
+    try take(bytes[offset])
+    offset += 1
+  }
+
+  /// What is nearly always the whole of `Connection`. False, and nothing is taken, for anything else.
+  private mutating func takeOnlyOption(_ bytes: Span<UInt8>, _ value: Range<Int>) -> Bool {
+    let option = bytes.trimmed(value)
+    guard option.count == 10, bytes.word(at: option.lowerBound).lowercased == packed("keep-ali"),
+      bytes.word(at: option.upperBound - 8).lowercased == packed("ep-alive")
+    else { return false }
+    flags.insert(.keepsAlive)
+    return true
   }
 
   private mutating func takeName(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
@@ -130,25 +180,6 @@ struct HeadTracker: Sendable {
     try beginValue(of: word.match)
   }
 
-  private mutating func takeWholeOption(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
-    let wordEnd = bytes.endOfToken(from: offset, to: end)
-    guard wordEnd > offset, wordEnd < end else { return try takeOne(bytes, &offset) }
-    note(option: Keyword(option: offset..<wordEnd, in: bytes))
-    state = .optionEnd
-    offset = wordEnd
-  }
-
-  private mutating func takeWholeVersion(_ bytes: Span<UInt8>, to end: Int, _ offset: inout Int) throws(Opacity) {
-    guard count == 0, end - offset >= 8 else { return try takeOne(bytes, &offset) }
-    switch bytes.word(at: offset) {
-    case 0x312E_312F_5054_5448: break  // HTTP/1.1
-    case 0x302E_312F_5054_5448: flags.insert(.isHTTP10)  // HTTP/1.0
-    default: return try takeOne(bytes, &offset)
-    }
-    state = state == .requestVersion ? .requestLineEnd : .answerVersionEnd
-    offset += 8
-  }
-
   // MARK: One byte
 
   private mutating func take(_ byte: UInt8) throws(Opacity) {
@@ -159,7 +190,7 @@ struct HeadTracker: Sendable {
       state = .target
     case .requestVersion:
       if try takeVersion(byte) { state = .requestLineEnd }
-    case .requestLineEnd: try endLine(byte)
+    case .requestLineEnd: try endRequestLine(byte)
     case .answerVersion:
       if try takeVersion(byte) { state = .answerVersionEnd }
     case .answerVersionEnd:
@@ -199,32 +230,40 @@ struct HeadTracker: Sendable {
     guard byte.isToken else { throw .startLine }
     state = .method
     if count < 8 {
-      number = number << 8 | UInt64(byte)
+      number |= UInt64(byte) << (UInt64(count) * 8)
       count += 1
     } else {
+      // Longer than any that matters.
       number = 0
     }
   }
 
-  /// - Parameter bytes: the first byte is the highest.
+  /// - Parameter bytes: all of the method's, the first lowest; 0 where there are more than eight.
   private static func method(_ bytes: UInt64, count: UInt8) throws(Opacity) -> Method {
     switch bytes {
-    case 0x47_4554: return .get
-    case 0x4845_4144: return .head
-    case 0x50_5554: return .put
-    case 0x4445_4C45_5445: return .delete
-    case 0x4F_5054_494F_4E53: return .options
-    case 0x54_5241_4345: return .trace
-    case 0x43_4F4E_4E45_4354: return .connect
+    case packed("GET"): return .get
+    case packed("HEAD"): return .head
+    case packed("PUT"): return .put
+    case packed("DELETE"): return .delete
+    case packed("OPTIONS"): return .options
+    case packed("TRACE"): return .trace
+    case packed("CONNECT"): return .connect
     default:
       // Methods are case-sensitive (RFC 9110 §9.1), but not every server thinks so, and these two change what an
       // answer's body is.
       let folded = bytes | 0x2020_2020_2020_2020
-      let isHead = count == 4 && folded == 0x2020_2020_6865_6164
-      let isConnect = count == 7 && folded == 0x2063_6F6E_6E65_6374
+      let isHead = count == 4 && folded == packed("head    ")
+      let isConnect = count == 7 && folded == packed("connect ")
       if isHead || isConnect { throw .methodCase }
       return .other
     }
+  }
+
+  private mutating func endRequestLine(_ byte: UInt8) throws(Opacity) {
+    // The answer was taken for one to another method, which has a body.
+    if flags.contains(.isAnswered), method == .head || method == .connect { throw .earlyAnswer }
+    flags.insert(.hasLine)
+    try endLine(byte)
   }
 
   /// `HTTP/1.` and a digit; true at the digit. RFC 9112 §2.3; a higher minor version counts as 1 (RFC 9110 §2.5).
@@ -286,7 +325,11 @@ struct HeadTracker: Sendable {
   }
 
   private mutating func takeFold(_ byte: UInt8) throws(Opacity) {
-    if byte == .carriageReturn || byte == .lineFeed { return try endLine(byte) }
+    if byte == .carriageReturn || byte == .lineFeed {
+      // A line of blanks only is the end of the head for a reader that trims lines.
+      if state == .foldStart { throw .foldedField }
+      return try endLine(byte)
+    }
     if byte.isControl && byte != .tab { throw .controlByte }
     if state == .foldStart {
       if byte.isBlank { return }
@@ -316,6 +359,9 @@ struct HeadTracker: Sendable {
     case .connection: state = .optionStart
     case .upgrade:
       flags.insert(.upgrades)
+      state = .value
+    case .expect:
+      flags.insert(.expects)
       state = .value
     case .other, .chunked, .close, .keepAlive: state = .value
     }
@@ -358,7 +404,11 @@ struct HeadTracker: Sendable {
   /// Connection: a list of options (RFC 9110 §7.6.1), of which two matter (RFC 9112 §9.3).
   private mutating func takeOption(_ byte: UInt8) throws(Opacity) {
     if state == .option, !byte.isToken {
-      note(option: word.match)
+      switch word.match {
+      case .close: flags.insert(.closes)
+      case .keepAlive: flags.insert(.keepsAlive)
+      default: break
+      }
       state = .optionEnd
     }
     switch byte {
@@ -374,17 +424,18 @@ struct HeadTracker: Sendable {
     }
   }
 
-  private mutating func note(option: Keyword) {
-    if option == .close { flags.insert(.closes) }
-    if option == .keepAlive { flags.insert(.keepsAlive) }
-  }
-
   private mutating func endValue(_ byte: UInt8, else opacity: Opacity) throws(Opacity) {
     guard byte == .carriageReturn || byte == .lineFeed else { throw opacity }
     try endLine(byte)
   }
 
   // MARK: What it comes to
+
+  /// Whether the request line is complete and has this method.
+  func hasMethod(_ wanted: Method) -> Bool { method == wanted && flags.contains(.hasLine) }
+
+  /// The head of the final answer has come while the request's own is on its way.
+  mutating func wasAnswered() { flags.insert(.isAnswered) }
 
   /// Whether the connection goes on after this message: RFC 9112 §9.3.
   var persists: Bool {

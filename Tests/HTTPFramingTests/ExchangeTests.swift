@@ -215,5 +215,5 @@ struct Watcher: Equatable {
     #expect(watcher.tracker.isIdle && watcher.begins.isEmpty)
   }
 
-  @Test func aTracker_isSmall() { #expect(MemoryLayout<ExchangeTracker>.size <= 192) }
+  @Test func aTracker_isSmall() { #expect(MemoryLayout<ExchangeTracker>.size <= 128) }
 }
