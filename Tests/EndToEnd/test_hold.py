@@ -402,6 +402,7 @@ class Operator(HoldCase):
         self.wait_phase(door, "stopping")
         self.assertEqual(door.admin("POST", "/v1/pause", {})[0], 409)
         self.assertEqual(door.ctl("pause").returncode, 1)
+        door.stop()
 
     def test_a_front_door_that_is_killed_in_a_pause_serves_again_after_its_start(self) -> None:
         door = self.door()
