@@ -140,7 +140,8 @@ private struct LenientReader: CustomStringConvertible {
     "Host: x", "Content-Length: 5", "Content-Length: 0", "content-length:7", "Transfer-Encoding: chunked",
     "Transfer-Encoding: identity", "TRANSFER-ENCODING:chunked", "Transfer-Encoding: gzip, chunked", "X: y",
     "Accept: */*",
-    " folded", "\tTransfer-Encoding: chunked", " Content-Length: 3", "Connection: keep-alive", "Content-Length", "X-Y:",
+    " folded", " ", "\tTransfer-Encoding: chunked", " Content-Length: 3", "Connection: keep-alive", "Content-Length",
+    "X-Y:",
     "Upgrade-Insecure-Requests: 1", "Expect: 100-continue", "Content-Length : 4", "",
   ]
   private static let bodies = [
