@@ -117,12 +117,14 @@ extension FrontDoor {
   private func armHoldTimer() {
     if let timer = holding?.timer { reactor.cancel(timer) }
     guard let until = holding?.until else { return }
-    let left = max(0, until.milliseconds(since: .now()))
+    let left = max(0, until.milliseconds(since: .now()) + 1)
     holding?.timer = reactor.after(milliseconds: left) { [self] in start { await $0.holdTimeIsUp() } }
   }
 
   private func holdTimeIsUp() async {
-    guard let current = holding, Instant.now() >= current.until else { return }
+    guard let current = holding else { return }
+    // A timer counts whole milliseconds, and a second pause may have moved the end.
+    guard Instant.now() >= current.until else { return armHoldTimer() }
     guard current.handover != nil else {
       tell("limit", "the pause has lasted as long as it may: traffic resumes by itself")
       _ = await resume(by: current.by, cause: "its time is up")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import subprocess
 import time
 
@@ -76,26 +75,6 @@ class Web(WebCase):
 
     # wrk
 
-    def wrk(self, address: str, seconds: int, *options: str) -> subprocess.Popen[str]:
-        command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--timeout", "30s", *options, f"http://{address}/"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def result(self, process: subprocess.Popen[str]) -> tuple[int, dict[str, int]]:
-        """Requests, and errors by kind."""
-        try:
-            output, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()
-            process.wait()
-        requests = re.search(r"(\d+) requests in", output)
-        self.assertIsNotNone(requests, output)
-        errors = {kind: 0 for kind in ("connect", "read", "write", "timeout", "status")}
-        if found := re.search(r"Socket errors: (.*)", output):
-            errors |= {kind: int(count) for kind, count in re.findall(r"(\w+) (\d+)", found[1])}
-        if found := re.search(r"Non-2xx or 3xx responses: (\d+)", output):
-            errors["status"] = int(found[1])
-        return int(requests[1]), errors
-
     def test_wrk_with_a_session_a_request_across_many_switches_has_no_error(self) -> None:
         harness.need("wrk")
         blue, green = self.nginx("blue", "App v1\n"), self.nginx("green", "App v2\n")
@@ -106,7 +85,7 @@ class Web(WebCase):
         while time.monotonic() < end:
             switches += 1
             door.switch(("green", "blue")[switches % 2 == 0])
-        requests, errors = self.result(process)
+        requests, errors = self.wrk_result(process)
         self.assertEqual(sum(errors.values()), 0, f"{errors} of {requests}, {switches} switches")
         self.assertGreater(requests, 1000)
         colors = door.status()["colors"]
@@ -123,7 +102,7 @@ class Web(WebCase):
             door.switch(("green", "blue")[turn % 2])
             time.sleep(0.3)  # some load on each
         self.assertEqual(door.sessions("blue"), 64, "sessions stay where they began")
-        requests, errors = self.result(process)
+        requests, errors = self.wrk_result(process)
         self.assertEqual(sum(errors.values()), 0, f"{errors} of {requests}")
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["ended"]), (64, 64))
@@ -138,7 +117,7 @@ class Web(WebCase):
         door.switch("green")
         receipt = door.settled()
         door.wait_sessions(64, "green")
-        requests, errors = self.result(process)
+        requests, errors = self.wrk_result(process)
         self.assertEqual(receipt["open"], 64)
         self.assertEqual(receipt["cut"] + receipt["spread"] + receipt["ended"], 64)
         self.assertEqual((errors["connect"], errors["timeout"], errors["status"]), (0, 0, 0), errors)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import http.client
 import random
+import re
 import subprocess
 import sys
 import time
@@ -25,7 +27,7 @@ http {{
   client_max_body_size 0; client_body_temp_path {folder}/{name}.body; proxy_temp_path {folder}/{name}.proxy;
   fastcgi_temp_path {folder}/{name}.fastcgi; uwsgi_temp_path {folder}/{name}.uwsgi; scgi_temp_path {folder}/{name}.scgi;
   server {{
-    listen 127.0.0.1:{port} backlog=4096; root {folder}/{name}; index index.html;
+    listen 127.0.0.1:{port} backlog={backlog}; root {folder}/{name}; index index.html;
     location /put/ {{ dav_methods PUT; }}
   }}
 }}
@@ -56,6 +58,42 @@ MaxKeepAliveRequests 0
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+class Client:
+    """A keep-alive client of one connection; asks now and reads the answer later."""
+
+    def __init__(self, address: str):
+        self._connection = http.client.HTTPConnection(address, timeout=harness.PATIENCE)
+        self._connection.connect()
+        # Stays open after an answer that says `Connection: close`.
+        self.socket = self._connection.sock.dup()
+        # Else it would connect again, unseen, for the next request.
+        self._connection.auto_open = 0
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        self.socket.close()
+
+    def ask(self, path: str = "/") -> None:
+        self._connection.request("GET", path)
+
+    def answer(self) -> http.client.HTTPResponse:
+        """The answer, whole; `text` is its body."""
+        response = self._connection.getresponse()
+        response.text = response.read().decode()
+        return response
+
+    def get(self, path: str = "/") -> str:
+        """The body of an answer that is a success."""
+        self.ask(path)
+        response = self.answer()
+        if response.status != 200:
+            raise AssertionError(f"GET {path}: {response.status} {response.text}")
+        return response.text
 
 
 def python_with(module: str) -> str:
@@ -92,13 +130,14 @@ class WebCase(Case):
     def random_file(self, name: str, path: str, size: int) -> None:
         self.file(name, path, random.Random(f"{name} {path}").randbytes(size))
 
-    def nginx(self, name: str, text: str, keep_alive: str = "1h") -> Program:
+    def nginx(self, name: str, text: str, keep_alive: str = "1h", backlog: int = 4096) -> Program:
         harness.need("nginx")
         self.pages(name, text)
         port = free_port()
         conf = self.place / f"{name}.conf"
         user = "user root;" if harness.is_root() else ""
-        conf.write_text(NGINX.format(folder=self.place, name=name, port=port, user=user, keep_alive=keep_alive))
+        conf.write_text(NGINX.format(
+            folder=self.place, name=name, port=port, user=user, keep_alive=keep_alive, backlog=backlog))
         command = [harness.find_program("nginx"), "-p", str(self.place), "-e", f"{self.place}/{name}.error", "-c",
                    str(conf)]
         return self.enter(Program(self.place, name, command, f"127.0.0.1:{port}"))
@@ -128,6 +167,31 @@ class WebCase(Case):
     def peer(self, *arguments: str, library: str | None = None) -> Peer:
         python = python_with(library) if library else sys.executable
         return self.enter(Peer(*arguments, program=WEB_PEERS, python=python))
+
+    def asker(self, address: str) -> Client:
+        return self.enter(Client(address))
+
+    # wrk
+
+    def wrk(self, address: str, seconds: int, *options: str) -> subprocess.Popen[str]:
+        command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--timeout", "30s", *options, f"http://{address}/"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def wrk_result(self, process: subprocess.Popen[str]) -> tuple[int, dict[str, int]]:
+        """Requests, and errors by kind."""
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        requests = re.search(r"(\d+) requests in", output)
+        self.assertIsNotNone(requests, output)
+        errors = {kind: 0 for kind in ("connect", "read", "write", "timeout", "status")}
+        if found := re.search(r"Socket errors: (.*)", output):
+            errors |= {kind: int(count) for kind, count in re.findall(r"(\w+) (\d+)", found[1])}
+        if found := re.search(r"Non-2xx or 3xx responses: (\d+)", output):
+            errors["status"] = int(found[1])
+        return int(requests[1]), errors
 
     # Front doors
 
