@@ -78,10 +78,47 @@ let wellFormed: [Conversation] = [
   Conversation(
     "options that begin like others", ["GET / HTTP/1.1\r\nConnection: closed, clos, xclose\r\n\r\n", get], [ok, ok]),
   Conversation("a higher minor version", ["GET / HTTP/1.2\r\n\r\n", get], [ok, ok]),
+  Conversation(
+    "Apache's keep-alive", [get, get],
+    [
+      "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 05:21:42 GMT\r\nServer: Apache/2.4.57 (Debian)\r\n"
+        + "ETag: \"267-5efb9a0a4c580\"\r\nAccept-Ranges: bytes\r\nContent-Length: 3\r\nUpgrade: h2,h2c\r\n"
+        + "Keep-Alive: timeout=5, max=100\r\nConnection: Upgrade, Keep-Alive\r\nContent-Type: text/html\r\n\r\nabc", ok,
+    ]),
+  Conversation(
+    "Python's http.server", [get], ["HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6\r\nContent-Length: 3\r\n\r\nabc"],
+    isLast: true),
+  Conversation(
+    "curl's upload",
+    [
+      "PUT /up HTTP/1.1\r\nHost: h\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nTransfer-Encoding: chunked\r\n"
+        + "Expect: 100-continue\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+      get,
+    ], ["HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nLocation: /up\r\nContent-Length: 0\r\n\r\n", ok]),
+  Conversation(
+    "a form", ["POST /f HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\na=b&c=d", get],
+    ["HTTP/1.1 302 Found\r\nLocation: /g\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", ok]),
+  Conversation("a GET with a body", ["GET / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", get], [ok, ok]),
+  Conversation("authority-form, refused", ["CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", get], [forbidden, ok]),
+  Conversation(
+    "CONNECT without a body, as it says", ["CONNECT h:1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n"], [forbidden]),
+  Conversation("tabs around values", ["POST / HTTP/1.1\r\nContent-Length:\t2\t\r\n\r\nhi", get], [ok, ok]),
+  Conversation(
+    "a tab before chunked", ["POST / HTTP/1.1\r\nTransfer-Encoding:\tchunked \r\n\r\n0\r\n\r\n", get], [ok, ok]),
+  Conversation("names with marks", ["GET / HTTP/1.1\r\nx_y.z!#$%&'*+^`|~: 1\r\nETag: x\r\n\r\n", get], [ok, ok]),
+  Conversation("values with all that is allowed", ["GET /\u{e9}{} HTTP/1.1\r\nX:\ta\tb\u{ff}\u{80}\r\nY:\r\n\r\n"]),
+  Conversation("leading zeros", ["POST / HTTP/1.1\r\nContent-Length: 0002\r\n\r\nhi", get], [ok, ok]),
+  Conversation(
+    "304 and HEAD with chunks that do not come", [get, "HEAD / HTTP/1.1\r\n\r\n"],
+    [
+      "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ]),
   Conversation("a method of one's own", ["PURGE_ALL_THE_THINGS / HTTP/1.1\r\n\r\n", get], [ok, ok]),
 ]
 
 let headOnly = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+let forbidden = "HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n"
 let noContent = "HTTP/1.1 204 No Content\r\n\r\n"
 let chunked =
   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nApp v1\r\n1;e=\"q\"\r\n\n\r\n0\r\nX-Checksum: 1\r\n\r\n"
@@ -115,6 +152,55 @@ let ambiguous: [Conversation] = [
   Conversation("TE with a vertical tab", request("Transfer-Encoding: \u{B}chunked"), [], .transferEncoding),
   Conversation("TE in quotes", request("Transfer-Encoding: \"chunked\""), [], .transferEncoding),
   Conversation("TE chunkedx", request("Transfer-Encoding: chunkedx"), [], .transferEncoding),
+  Conversation("TE chunked and a comma", request("Transfer-Encoding: chunked,"), [], .transferEncoding),
+  Conversation("TE a comma and chunked", request("Transfer-Encoding: , chunked"), [], .transferEncoding),
+  Conversation("TE with a parameter", request("Transfer-Encoding: chunked;q=1"), [], .transferEncoding),
+  Conversation("TE in two words", request("Transfer-Encoding: chun ked"), [], .transferEncoding),
+  Conversation("TE with a byte behind it", request("Transfer-Encoding: chunked\u{80}"), [], .transferEncoding),
+  Conversation("TE gzip", request("Transfer-Encoding: gzip"), [], .transferEncoding),
+  Conversation("5,", request("Content-Length: 5,"), [], .contentLength),
+  Conversation("5;", request("Content-Length: 5;"), [], .contentLength),
+  Conversation("5.0", request("Content-Length: 5.0"), [], .contentLength),
+  Conversation("1_0", request("Content-Length: 1_0"), [], .contentLength),
+  Conversation("digits of another script", request("Content-Length: \u{661}"), [], .contentLength),
+  Conversation(
+    "a length far too long", request("Content-Length: " + String(repeating: "9", count: 400)), [], .contentLength),
+  Conversation(
+    "CL.TE in a GET", ["GET / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"], [],
+    .lengthAndCoding),
+  Conversation("a body behind CONNECT", ["CONNECT h:1 HTTP/1.1\r\nContent-Length: 5\r\n\r\n"], [], .tunnelBody),
+  Conversation(
+    "chunks behind CONNECT", ["CONNECT h:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"], [], .tunnelBody),
+  Conversation("a fold of blanks only", request("X: y", " \t"), [], .foldedField),
+  Conversation("a fold of Upgrade", request("Upgrade: a", " b"), [], .foldedField),
+  Conversation("a fold of Expect", request("Expect:", " 100-continue"), [], .foldedField),
+  Conversation(
+    "a second fold that looks like a length", request("X: y", " z", "\t content-length: 5"), [], .foldedField),
+  Conversation("a fold that looks like Connection", request("X: y", " Connection: close"), [], .foldedField),
+  Conversation("a tab before the first field", request("\tX: y"), [], .foldedField),
+  Conversation("an escape in a value", request("X: \u{1B}[2J"), [], .controlByte),
+  Conversation("DEL in a value", request("X: \u{7F}"), [], .controlByte),
+  Conversation("a CR at the end of a value", request("X: y\r"), [], .bareCarriageReturn),
+  Conversation("LF throughout, and CR LF at the end", ["GET / HTTP/1.1\nX: y\n\r\n"], [], .mixedLineEnds),
+  Conversation("CR LF throughout, and LF at the end", ["GET / HTTP/1.1\r\nX: y\r\n\n"], [], .mixedLineEnds),
+  Conversation("a trailer without a colon", request("Transfer-Encoding: chunked", body: "0\r\n" + get), [], .chunk),
+  Conversation(
+    "a trailer with a blank before its colon", request("Transfer-Encoding: chunked", body: "0\r\nX : y\r\n\r\n"), [],
+    .chunk),
+  Conversation("a chunk size with a sign", request("Transfer-Encoding: chunked", body: "+5\r\nhello\r\n"), [], .chunk),
+  Conversation("a chunk size with a minus", request("Transfer-Encoding: chunked", body: "-5\r\nhello\r\n"), [], .chunk),
+  Conversation(
+    "a chunk size with blanks before", request("Transfer-Encoding: chunked", body: " 5\r\nhello\r\n"), [], .chunk),
+  Conversation(
+    "a chunk size with blanks behind", request("Transfer-Encoding: chunked", body: "5 \r\nhello\r\n"), [], .chunk),
+  Conversation("a chunk size of nothing", request("Transfer-Encoding: chunked", body: "\r\nhello\r\n"), [], .chunk),
+  Conversation(
+    "a chunk extension with a bare CR", request("Transfer-Encoding: chunked", body: "5;\rx\r\nhello\r\n"), [], .chunk),
+  Conversation(
+    "NUL in a chunk extension", request("Transfer-Encoding: chunked", body: "5;a\0\r\nhello\r\n"), [], .chunk),
+  Conversation(
+    "trailers without end",
+    request("Transfer-Encoding: chunked", body: "0\r\n" + String(repeating: "X: y\r\n", count: 3000)), [], .chunk),
   Conversation("TE empty", request("Transfer-Encoding:"), [], .transferEncoding),
   Conversation("TE in HTTP/1.0", ["POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"], [], .transferEncoding),
   Conversation("blank before the colon", request("Transfer-Encoding : chunked"), [], .fieldName),
@@ -136,6 +222,13 @@ let ambiguous: [Conversation] = [
   Conversation("NUL in a name", ["GET / HTTP/1.1\r\nX\0: b\r\n\r\n"], [], .fieldName),
   Conversation("NUL in the target", ["GET /\0 HTTP/1.1\r\n\r\n"], [], .startLine),
   Conversation("HTTP/0.9", ["GET /\r\n"], [], .startLine),
+  Conversation("HTTP/2.0 with a target", ["GET / HTTP/2.0\r\n\r\n"], [], .startLine),
+  Conversation("two digits in the version", ["GET / HTTP/1.10\r\n\r\n"], [], .controlByte),
+  Conversation("no digit in the version", ["GET / HTTP/1.\r\n\r\n"], [], .startLine),
+  Conversation("a blank behind the version", ["GET / HTTP/1.1 \r\n\r\n"], [], .controlByte),
+  Conversation("a blank before the method", [" GET / HTTP/1.1\r\n\r\n"], [], .startLine),
+  Conversation("no target", ["GET HTTP/1.1\r\n\r\n"], [], .startLine),
+  Conversation("brackets in the method", ["GE(T / HTTP/1.1\r\n\r\n"], [], .startLine),
   Conversation("HTTP/2", ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], [], .startLine),
   Conversation("two spaces", ["GET  / HTTP/1.1\r\n\r\n"], [], .startLine),
   Conversation("a space in the target", ["GET /a b HTTP/1.1\r\n\r\n"], [], .startLine),
@@ -159,6 +252,24 @@ let ambiguous: [Conversation] = [
     "a head too long", ["GET / HTTP/1.1\r\nX: " + String(repeating: "y", count: 65_536) + "\r\n\r\n"], [], .longHead),
   Conversation("a line of 64 KiB", [String(repeating: "A", count: 70_000)], [], .longHead),
   Conversation("an answer that is not HTTP", [get], ["ICY 200 OK\r\n\r\n"], .startLine),
+  Conversation("an answer behind an empty line", [get], ["\r\n" + ok], .startLine),
+  Conversation("an answer of HTTP/2", [get], ["HTTP/2.0 200 OK\r\n\r\n"], .startLine),
+  Conversation("an answer with a status of four digits", [get], ["HTTP/1.1 2000 OK\r\n\r\n"], .controlByte),
+  Conversation("an answer with status 099", [get], ["HTTP/1.1 099 OK\r\n\r\n"], .startLine),
+  Conversation("an answer with two spaces", [get], ["HTTP/1.1  200 OK\r\n\r\n"], .startLine),
+  Conversation(
+    "an answer with two lengths", [get], ["HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"],
+    .contentLength),
+  Conversation(
+    "an answer with gzip", [get], ["HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"], .transferEncoding),
+  Conversation(
+    "an answer to HEAD with both lengths", ["HEAD / HTTP/1.1\r\n\r\n"],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"], .lengthAndCoding),
+  Conversation(
+    "a folded length in an answer", [get], ["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 2\r\n\r\n"], .foldedField),
+  Conversation(
+    "a head too long of an answer", [get], ["HTTP/1.1 200 " + String(repeating: "y", count: 65_536)], .longHead),
+  Conversation("an upgrade that nobody asked for", [get], ["HTTP/1.1 101 Switching Protocols\r\n\r\n"], .upgraded),
   Conversation("an answer with a status of two digits", [get], ["HTTP/1.1 20 OK\r\n\r\n"], .startLine),
   Conversation(
     "an answer with both lengths", [get],

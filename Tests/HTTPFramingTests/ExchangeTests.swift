@@ -13,12 +13,9 @@ struct Watcher: Equatable {
   var sent = 0
   var answered = 0
 
-  /// Of an opaque tracker nothing counts any more but that, and what it found before.
   static func == (a: Watcher, b: Watcher) -> Bool {
-    guard a.begins == b.begins, a.ends == b.ends, a.answerEnds == b.answerEnds, a.sent == b.sent,
-      a.answered == b.answered, a.tracker.opacity == b.tracker.opacity
-    else { return false }
-    return a.tracker.isOpaque || a.state == b.state
+    a.begins == b.begins && a.ends == b.ends && a.answerEnds == b.answerEnds && a.sent == b.sent
+      && a.answered == b.answered && a.tracker.opacity == b.tracker.opacity && a.state == b.state
   }
 
   private var state: [Int] {
@@ -140,6 +137,87 @@ struct Watcher: Equatable {
     #expect(watcher.tracker.isIdle)
   }
 
+  /// A client that has not been told to continue may leave the body away, and servers differ in what comes then.
+  @Test func aFinalAnswerInsteadOf100_leavesOpenWhetherTheBodyComes() {
+    let head = "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    let goOn = "HTTP/1.1 100 Continue\r\n\r\n"
+    let hints = "HTTP/1.1 103 Early Hints\r\n\r\n"
+    for (sent, answer, expected) in [
+      (head, forbidden, Opacity.expectation),
+      (head, hints + forbidden, .expectation),
+      (head.replacing("POST", with: "GET"), forbidden, .expectation),
+      (head.replacing("Content-Length: 5", with: "Transfer-Encoding: chunked"), forbidden, .expectation),
+      (get + head, ok + goOn + forbidden, nil),
+      (get + head, goOn + ok + forbidden, .expectation),
+      (head, goOn + forbidden, nil),
+      (head + "h", forbidden, nil),
+      (head.replacing("Content-Length: 5", with: "Content-Length: 0"), forbidden, nil),
+      (head.replacing("Expect", with: "X-Expect"), forbidden, nil),
+    ] {
+      var watcher = Watcher()
+      watcher.fromClient(bytes(sent))
+      watcher.fromBackend(bytes(answer))
+      #expect(watcher.tracker.opacity == expected, "\(sent) \(answer)")
+      #expect(expected != nil || watcher.tracker.outstanding == 0)
+    }
+    // The answer even before the head has ended.
+    var watcher = Watcher()
+    watcher.fromClient(bytes(String(head.dropLast())))
+    watcher.fromBackend(bytes(forbidden))
+    #expect(watcher.tracker.opacity == nil && watcher.tracker.outstanding == 0)
+    watcher.fromClient(bytes("\r\n"))
+    #expect(watcher.tracker.opacity == .expectation)
+  }
+
+  @Test func anAnswerBeforeTheRequestLine_countsAsOneToAGET() {
+    for (before, after, expected) in [
+      ("GE", "T / HTTP/1.1\r\n\r\n", nil),
+      ("POST / HTTP/1.1", "\r\nContent-Length: 2\r\n\r\nhi", nil),
+      ("HEAD / HTTP/1.1", "\r\n\r\n", Opacity.earlyAnswer),
+      ("HE", "AD / HTTP/1.1\r\n\r\n", .earlyAnswer),
+      ("CONNECT x:1 HTTP/1.1", "\n\n", .earlyAnswer),
+    ] {
+      var watcher = Watcher()
+      watcher.fromClient(bytes(before))
+      #expect(!watcher.tracker.expectsNoBody)
+      #expect(watcher.fromBackend(bytes(ok)) == ok.utf8.count)
+      #expect(watcher.tracker.outstanding == 0 && !watcher.tracker.isIdle && !watcher.tracker.isOpaque)
+      watcher.fromClient(bytes(after))
+      #expect(watcher.tracker.opacity == expected && watcher.tracker.isIdle == (expected == nil), "\(before)")
+    }
+    // From the end of the line on the method counts, whatever of the head is still to come.
+    var watcher = Watcher()
+    watcher.fromClient(bytes("HEAD / HTTP/1.1\r\nHost: "))
+    #expect(watcher.tracker.expectsNoBody)
+    #expect(watcher.fromBackend(bytes(headOnly)) == headOnly.utf8.count)
+    #expect(watcher.tracker.outstanding == 0 && !watcher.tracker.expectsNoBody)
+    watcher.fromClient(bytes("x\r\n\r\n"))
+    #expect(watcher.tracker.isIdle)
+  }
+
+  @Test func aRequestOutOfTurn_isNoRequest() {
+    for sent in ["GET / HTTP", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\n\r\n"] {
+      var watcher = Watcher()
+      watcher.fromClient(bytes(sent))
+      watcher.tracker.beginRequest()
+      #expect(watcher.tracker.opacity == .outOfTurn && watcher.tracker.outstanding == 1, "\(sent)")
+    }
+  }
+
+  @Test func anOpaqueTracker_claimsNothing() {
+    var tracker = ExchangeTracker()
+    #expect(tracker.isIdle && tracker.mayBegin && tracker.isBetweenRequests && !tracker.isOpaque)
+    tracker.becomeOpaque(.notHTTP)
+    tracker.becomeOpaque(.chunk)
+    #expect(tracker.opacity == .notHTTP, "the first reason counts")
+    #expect(!tracker.isIdle && !tracker.mayBegin && !tracker.isBetweenRequests && tracker.isOpaque)
+    #expect(tracker.takeRequest(bytes(get).span, from: 3) == get.utf8.count)
+    #expect(tracker.takeAnswer(bytes(ok).span, from: 3) == ok.utf8.count)
+    tracker.backendEnded()
+    #expect(tracker.outstanding == 0 && !tracker.isLast)
+    for opacity in Opacity.allCases { #expect(!opacity.description.isEmpty) }
+  }
+
   @Test func anAnswerThatIsReadUntilClose_endsWithTheConnection() {
     var watcher = Watcher()
     watcher.fromClient(bytes(get))
@@ -192,9 +270,15 @@ struct Watcher: Equatable {
     var watcher = Watcher()
     watcher.fromClient(bytes("POST / HTTP/1.1\r\n\r\n" + get))
     #expect(!watcher.tracker.isIdempotent, "all that is outstanding counts")
-    watcher.fromBackend(bytes(ok + ok))
-    watcher.fromClient(bytes(get))
-    #expect(watcher.tracker.isIdempotent)
+    watcher.fromBackend(bytes(ok))
+    #expect(watcher.tracker.isIdempotent && watcher.tracker.outstanding == 1, "and what is answered does not")
+    watcher.fromBackend(bytes(ok))
+    watcher.fromClient(bytes("PO"))
+    #expect(watcher.tracker.isIdempotent, "not known yet")
+    watcher.fromClient(bytes("ST "))
+    #expect(!watcher.tracker.isIdempotent)
+    watcher.fromBackend(bytes(ok))
+    #expect(watcher.tracker.isIdempotent && !watcher.tracker.isBetweenRequests, "answered before it has ended")
   }
 
   @Test func aHeadOf64KiB_isTheLongest() {
