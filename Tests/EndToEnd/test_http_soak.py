@@ -194,3 +194,36 @@ class Soak(WebCase):
         self.check_logs(requests)
         self.check_changes(requests)
         self.assertGreater(colors["blue"]["idleCloses"] + colors["green"]["idleCloses"], 10)
+
+    def test_whatever_the_operator_does_no_client_gets_a_wrong_answer(self) -> None:
+        """Cuts, clients that wait too long, and what each of them meets: an end or an error, never another's bytes."""
+        door = self.peers("abort", idle=0.02, drain={"timeout": "200ms", "spread": "100ms"},
+                          timeouts={"hold": "1500ms", "connect": "1s"})
+        for turn in range(TURNS):
+            color = self.chance.choice(("blue", "green"))
+            match self.chance.choice(("switch", "switch", "handover", "force", "rollback", "cut", "pause", "max")):
+                case "switch":
+                    door.admin("POST", "/v1/switch", {"to": color})
+                case "handover":
+                    door.admin("POST", "/v1/switch", {"to": color, "handover": True})
+                case "force":
+                    door.admin("POST", "/v1/switch", {"to": color, "handover": True, "force": True, "drain": "20ms"})
+                case "rollback":
+                    door.admin("POST", "/v1/rollback", {})
+                case "cut":
+                    door.admin("POST", "/v1/switch", {"to": color})
+                    door.admin("POST", "/v1/drain", {"now": True})
+                case "pause":
+                    door.admin("POST", "/v1/pause", {"max": "10s"})
+                    door.admin("POST", "/v1/switch", {"to": color})
+                    door.admin("POST", "/v1/resume", {})
+                case "max":
+                    self.assertEqual(door.admin("POST", "/v1/pause", {"max": "50ms"})[0], 200)
+                    wait_until(lambda: door.status()["hold"] is None, "traffic resumes by itself")
+            self.served(door, self.chance.randrange(1, 30))
+        requests = self.finish(door)
+        wrong = [request for request in requests if request[5].startswith(("AssertionError", "ValueError"))
+                 and not any(text in request[5] for text in ("'' where 100 was due", "HTTP/1.1 503"))]
+        self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(requests)} requests, seed {SEED}")
+        self.assertGreater(sum(not request[5] for request in requests), 10 * TURNS)
+        self.check_logs(requests)
