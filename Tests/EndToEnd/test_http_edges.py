@@ -341,8 +341,44 @@ class Targets(EdgeCase):
         old.close()
         self.assertEqual((idle.color(), busy.color()), ("new", "new"))
 
+    def test_clients_of_a_listener_that_is_removed_go_on_and_move(self) -> None:
+        blue, green = self.colors()
+        first, second = (self.listener([blue.address], [green.address], name=name) for name in ("first", "second"))
+        door = self.front_door(listeners=[first, second])
+        used, unused = self.client(door.address("first")), self.client(door.address("first"))
+        self.assertEqual(used.color(), "blue")
+        self.wait_state(door, unused, "parked")
+        door.settings["listeners"] = [second]
+        door.write_config()
+        self.assertEqual(door.ctl("reload").returncode, 0)
+        self.assertEqual(used.color(), "blue")
+        door.switch("green")
+        self.assertEqual((used.color(), unused.color()), ("green", "green"))
+
+    def test_a_reload_that_changes_the_protocol_is_for_new_sessions(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        before = self.used(door)
+        door.settings["listeners"][0]["protocol"] = "tcp"
+        door.write_config()
+        self.assertEqual(door.ctl("reload").returncode, 0)
+        after = self.used(door)
+        self.assertEqual((self.state(door, before), self.state(door, after)), ("idle", "open"))
+        door.switch("green")
+        self.assertEqual((before.color(), after.color()), ("green", "blue"))
+
 
 class Opaque(EdgeCase):
+    def test_what_a_client_sends_behind_its_upgrade_is_for_the_new_protocol(self) -> None:
+        door = self.door(*self.colors())
+        for request in (b"GET /upgrade HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
+                        b"CONNECT host:443 HTTP/1.1\r\n\r\n"):
+            client = self.client(door)
+            client.sock.sendall(request + b"early\n")
+            self.assertIn(read_head(client.sock).status, (101, 200))
+            self.assertEqual((read_line(client.sock), read_line(client.sock)), (b"blue\n", b"early\n"))
+            self.assertEqual(self.state(door, client), "opaque")
+
     def test_a_session_that_was_upgraded_counts_as_work_in_flight(self) -> None:
         blue, green = self.colors()
         door = self.door(blue, green, drain={"timeout": "2s", "spread": "0s"})

@@ -7,6 +7,7 @@ import bisect
 import collections
 import os
 import random
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,48 @@ class Soak(WebCase):
         self.assertEqual(wrong[:5], [], f"{len(wrong)} of {len(requests)} requests, seed {SEED}")
         self.assertGreater(sum(not request[5] for request in requests), 10 * TURNS)
         self.check_logs(requests)
+
+    def test_reloads_and_switches_under_load_lose_nothing(self) -> None:
+        door = self.peers()
+        blue, green = (backend.address for backend in self.backends)
+        main = door.settings["listeners"][0]
+        color = "blue"
+        for turn in range(TURNS // 2):
+            change = self.chance.choice(("targets", "listener", "drain", "nothing"))
+            if change == "targets":
+                # The same servers by other addresses: what was connected before goes on.
+                for name, address in (("blue", blue), ("green", green)):
+                    port = harness.port_of(address)
+                    main[name] = [address] if self.chance.random() < 0.5 else [address, f"localhost:{port}"]
+            elif change == "listener":
+                door.settings["listeners"] = [main]
+                if self.chance.random() < 0.5:
+                    door.settings["listeners"].append(main | {"name": "other", "protocol": "tcp"})
+            elif change == "drain":
+                door.settings["drain"] = {"timeout": f"{self.chance.randrange(5, 20)}s", "spread": "0s"}
+            door.write_config()
+            status, answer = door.admin("POST", "/v1/reload", {})
+            self.assertEqual(status, 200, f"{answer}, seed {SEED}")
+            color = "green" if color == "blue" else "blue"
+            self.change(door, color)
+            self.served(door, self.chance.randrange(1, 60))
+        requests = self.finish(door)
+        self.check_answers(requests)
+        self.check_logs(requests)
+        self.check_changes(requests)
+
+    def test_a_stop_under_load_cuts_no_answer(self) -> None:
+        """What has reached a backend is answered; the rest meets the end of a connection between two requests."""
+        door = self.peers()
+        self.served(door, 1000)
+        door.signal(signal.SIGTERM)
+        self.assertEqual(door.wait_exit(), 0)
+        requests = [tuple(request) for user in self.users for request in user.finish()["requests"]]
+        self.logs = [backend.finish()["requests"] for backend in self.backends]
+        served = {identity for log in self.logs for identity, _, _ in log}
+        answered = {request[0] for request in requests if not request[5]}
+        self.assertEqual(sorted(served - answered)[:5], [], f"seed {SEED}")
+        wrong = [request for request in requests
+                 if request[5] and not any(text in request[5] for text in (*WAS_CLOSED, "ConnectionRefused"))]
+        self.assertEqual(wrong[:5], [], f"seed {SEED}")
+        self.assertGreater(len(answered), 1000)
