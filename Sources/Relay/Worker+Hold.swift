@@ -83,8 +83,10 @@ extension Worker {
     schedule(token, at: loop.now.advanced(milliseconds: settings.holdTimeout))
   }
 
-  /// The client has waited long enough.
-  mutating func holdTimerFired(_ token: Token) { refuse(token, .held) }
+  /// The client has waited long enough. Where the hold is over it only waits for its turn, and need not be told.
+  mutating func holdTimerFired(_ token: Token) {
+    if holdOrder == nil { admit(token) } else { refuse(token, .held) }
+  }
 
   /// Lets the next of those that wait go on.
   mutating func releaseHeld() {
