@@ -185,7 +185,7 @@ enum Unwatched: FlowWatch {
   func hasRoom(for count: Int) -> Bool { waitingCount + count <= Lane.bufferSize }
 
   /// Puts bytes that were admitted before, and are to be sent again, before those that wait to be admitted. There has to
-  /// be room. Admitted bytes that are still held are among them, so these are dropped.
+  /// be room. Admitted bytes that are still held are among them, so these are dropped. FIN is sent again as well.
   mutating func putBack(_ bytes: UnsafeRawBufferPointer, _ lane: inout Lane) {
     precondition(hasRoom(for: bytes.count))
     let rest = waitingCount
@@ -197,6 +197,7 @@ enum Unwatched: FlowWatch {
     heldStart = 0
     heldAdmitted = Int32(bytes.count)
     heldEnd = Int32(bytes.count + rest)
+    if end == .finSent { end = .finReceived }
   }
 
   /// Lets somebody look at what is held.

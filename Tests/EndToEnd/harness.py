@@ -835,7 +835,8 @@ class FrontDoor:
         try:
             wait_until(lambda: self.sessions(color) == count, "", timeout)
         except AssertionError:
-            raise AssertionError(f"{self.sessions(color)} sessions, not {count}, after {timeout:g} s") from None
+            some = self.get("/v1/sessions")["sessions"][:5]
+            raise AssertionError(f"{self.sessions(color)} sessions, not {count}, after {timeout:g} s: {some}") from None
 
     def listener(self, name: str = "main") -> dict[str, Any]:
         for listener in self.status()["listeners"]:
