@@ -153,8 +153,7 @@ extension Worker {
     switch phase {
     case .parked: parkedSessions += difference
     case .held: heldSessions += difference
-    case .connecting: connectingSessions += difference
-    case .relaying, .resetting, .lingering, .closing: break
+    case .connecting, .relaying, .resetting, .lingering, .closing: break
     }
   }
 

@@ -6,12 +6,16 @@ import Switching
 extension Worker {
   /// Slots looked at in one tick, so that nobody's bytes are kept waiting for long.
   private static let sweepBudget = 512
-  /// Held sessions that go on in one step, all workers together, and milliseconds between two steps: 8,000 a second. A
-  /// backend's backlog (511 with nginx and Apache) is not filled faster than it is emptied.
-  private static let releaseBatch = 16
+  /// Milliseconds between two steps of letting held sessions go on.
   private static let releaseStep: Int64 = 2
-  /// No more go on while so many connects are under way: a backend that is behind sets the pace.
-  private static let releaseWindow = 64
+  /// Sessions that have gone on, all workers together, and whose backend has not shown yet that it has taken them. What a
+  /// full backlog drops comes again a second later; where the server speaks first, it may stay silent for ever.
+  private static let releaseWindow = 8
+  /// Milliseconds after which a backend that says nothing counts as one that has accepted and works. So between 800 and
+  /// 4,000 go on in a second, and a backlog of 128 is filled only where its server accepts nothing for 160 ms.
+  private static let acceptPatience: Int64 = 10
+  /// Milliseconds after which a connect does not keep others waiting any more: there may be other targets.
+  private static let connectPatience: Int64 = 250
 
   // MARK: The hold
 
@@ -79,19 +83,24 @@ extension Worker {
     schedule(token, at: loop.now.advanced(milliseconds: settings.holdTimeout))
   }
 
-  /// The client has waited long enough.
-  mutating func holdTimerFired(_ token: Token) { refuse(token, .held) }
+  /// The client has waited long enough. Where the hold is over it only waits for its turn, and need not be told.
+  mutating func holdTimerFired(_ token: Token) {
+    if holdOrder == nil { admit(token) } else { refuse(token, .held) }
+  }
 
   /// Lets the next of those that wait go on.
   mutating func releaseHeld() {
     loop.timers.cancel(releaseTimer)
     releaseTimer = .none
     guard holdOrder == nil else { return }
-    var budget = max(1, Self.releaseBatch / shared.gates.count)
-    while budget > 0, connectingSessions < Self.releaseWindow, heldQueueStart < heldQueue.count {
+    let pending = released.filter { isUnderWay($0) }
+    released = pending
+    var budget = max(1, Self.releaseWindow / shared.gates.count) - pending.count
+    while budget > 0, heldQueueStart < heldQueue.count {
       let token = heldQueue[heldQueueStart]
       heldQueueStart += 1
       guard sessions.contains(token), sessions[token].phase == .held else { continue }
+      released.append(Released(token: token, bytes: sessions[token].outbound.bytes, at: loop.now))
       admit(token)
       budget -= 1
     }
@@ -100,6 +109,26 @@ extension Worker {
     } else {
       heldQueue.removeAll(keepingCapacity: false)
       heldQueueStart = 0
+      released.removeAll(keepingCapacity: false)
     }
   }
+
+  /// Whether nothing is known yet of what became of a session that has gone on.
+  private func isUnderWay(_ released: Released) -> Bool {
+    guard sessions.contains(released.token) else { return false }
+    let age = loop.now.milliseconds(since: released.at)
+    switch sessions[released.token].phase {
+    case .connecting: return age < Self.connectPatience
+    case .relaying: return age < Self.acceptPatience && sessions[released.token].outbound.bytes == released.bytes
+    case .parked, .held, .resetting, .lingering, .closing: return false
+    }
+  }
+}
+
+/// A session that waited for the end of a hold, and has gone on.
+struct Released {
+  let token: Token
+  /// That its client had got by then.
+  let bytes: UInt64
+  let at: Instant
 }

@@ -48,7 +48,6 @@ struct Worker: ~Copyable {
   var counters = InlineArray<4, TrafficCounters>(repeating: TrafficCounters())
   var parkedSessions = 0
   var heldSessions = 0
-  var connectingSessions = 0
 
   // Accepting
   var doors: [Door?] = []
@@ -79,6 +78,8 @@ struct Worker: ~Copyable {
   /// In order of arrival; entries whose session does not wait any more are passed over.
   var heldQueue: [Token] = []
   var heldQueueStart = 0
+  /// Those that have gone on a moment ago.
+  var released: [Released] = []
   var releaseTimer = TimerQueue.Handle.none
   /// The next slot that is looked at for sessions to let go of; nil while nobody looks.
   var sweepCursor: Int?

@@ -187,6 +187,30 @@ class Release(HoldCase):
         colors = door.status()["colors"]["blue"]
         self.assertEqual((colors["connectFailures"], colors["requests"]), (0, count))
 
+    def test_a_server_with_a_short_backlog_is_not_overrun(self) -> None:
+        """Where the server speaks first, a connection that its full backlog has dropped would be silent for ever."""
+        blue = self.enter(Backend(greet_and_end("blue"), backlog=64))
+        door = self.front_door(blue.address, blue.address)
+        self.pause(door)
+        clients = []
+        while len(clients) < 2000:
+            clients += [self.client(door.address()) for _ in range(500)]
+            self.wait_held(door, len(clients))
+        self.resume(door)
+        self.assertEqual({read_line(client) for client in clients}, {b"blue\n"})
+
+    def test_a_server_that_answers_slowly_does_not_keep_the_others_waiting(self) -> None:
+        blue, green, door = self.http_colors()
+        self.pause(door)
+        clients = [self.asker(door.address()) for _ in range(400)]
+        for client in clients:
+            client.ask("/?wait=1")
+        self.wait_held(door, len(clients))
+        began = time.monotonic()
+        self.resume(door)
+        self.assertEqual({client.answer().text for client in clients}, {V1})
+        self.assertAfter(time.monotonic() - began, 1.0, "one answer's time, not many", above=5)
+
     def test_a_switch_in_a_pause_applies_to_all_that_are_held(self) -> None:
         blue, green = self.python("blue", V1), self.python("green", V2)
         tcp = self.colors()
@@ -402,6 +426,7 @@ class Operator(HoldCase):
         self.wait_phase(door, "stopping")
         self.assertEqual(door.admin("POST", "/v1/pause", {})[0], 409)
         self.assertEqual(door.ctl("pause").returncode, 1)
+        door.stop()
 
     def test_a_front_door_that_is_killed_in_a_pause_serves_again_after_its_start(self) -> None:
         door = self.door()

@@ -103,15 +103,18 @@ class Moving(ScriptedCase):
         blue, green = self.colors()
         door = self.door(blue, green)
         client = self.client(door)
-        stopped = threading.Event()
+        stopped, turn = threading.Event(), threading.Lock()
         sent, answers = [0], []
         room = threading.Semaphore(16)
 
         def ask() -> None:
             while not stopped.is_set():
                 room.acquire(timeout=PATIENCE)
-                client.send("GET", f"/n{sent[0]}")
-                sent[0] += 1
+                with turn:
+                    if stopped.is_set():
+                        return
+                    sent[0] += 1
+                client.send("GET", f"/n{sent[0] - 1}")
 
         def read() -> None:
             while not stopped.is_set() or len(answers) < sent[0]:
@@ -125,7 +128,8 @@ class Moving(ScriptedCase):
             behind = sent[0] + 1
             wait_until(lambda: len(answers) > behind + 20, "answers come")
             self.assertEqual(set(answers[behind:behind + 20]), {color})
-        stopped.set()
+        with turn:
+            stopped.set()  # from here on the number is final
         room.release()
         asking.result()
         reading.result()

@@ -1,0 +1,450 @@
+"""Protocol http where two things meet: a switch, a hold or a lost backend with a request that is half there, a client that
+does not read, more than one target."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import threading
+from typing import Any
+
+import harness
+from harness import MIB, Backend, Task, end_of, read_exactly, read_line, wait_until
+from scripted import Client, ScriptedCase, WebBackend, read_body, read_head, sha
+
+
+class EdgeCase(ScriptedCase):
+    def quits_once(self, backend: WebBackend, path: str, when: threading.Event | None = None) -> None:
+        """The first request for this path is read and met by a close, as by a backend that had just given up waiting."""
+        original, quits = backend.answer, []
+
+        def answer(sock: socket.socket, method: str, target: str, head: Any) -> bool:
+            if target == path and not quits:
+                quits.append(path)
+                if when:
+                    when.wait(harness.PATIENCE)
+                return False
+            return original(sock, method, target, head)
+
+        backend.answer = answer
+
+    def used(self, door: harness.FrontDoor, color: str = "blue") -> Client:
+        """A client whose backend has answered before."""
+        client = self.client(door)
+        self.assertEqual(client.color(), color)
+        return client
+
+
+class SentAgain(EdgeCase):
+    """A request that met the close of an idle backend, and something else with it."""
+
+    def test_a_request_that_its_client_has_cut_short_leaves_no_session_behind(self) -> None:
+        reads: list[list[bytes]] = []
+
+        def serve(sock: socket.socket) -> None:
+            reads.append([])
+            mine = reads[-1]
+            while data := sock.recv(65536):
+                mine.append(data)
+                if data.endswith(b"\r\n\r\n"):
+                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nblue")
+            mine.append(b"")
+
+        backend = self.enter(Backend(serve))
+        door = self.door(backend, backend)
+        for part in (b"GET /x HT", b"GET /x HTTP/1.1\r\nHost: x\r\nX: ", b"PUT /x HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"):
+            client = self.used(door)
+            client.sock.sendall(part)
+            client.sock.close()
+            door.wait_sessions(0, timeout=5)
+        self.assertTrue(all(read[-1] == b"" for read in reads), "each backend connection has been told of the end")
+
+    def test_a_request_whose_client_has_half_closed_is_sent_again_with_its_end(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        client = self.used(door)
+        self.quits_once(blue, "/once")
+        client.send("GET", "/once")
+        client.sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(client.answer().body, b"blue")
+        self.assertEqual(client.end(), "fin")
+        door.wait_sessions(0)
+        self.assertEqual(self.counts(door, "blue")["retries"], 1)
+
+    def test_after_a_switch_it_goes_to_the_new_color(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        client = self.used(door)
+        quits = threading.Event()
+        self.quits_once(blue, "/once", quits)
+        client.send("GET", "/once")
+        wait_until(lambda: "/once" in blue.paths, "the request is there")
+        door.switch("green")
+        self.assertEqual(self.state(door, client), "busy")
+        quits.set()
+        self.assertEqual(client.answer().body, b"green")
+        receipt = door.settled()
+        self.assertEqual((receipt["open"], receipt["moved"], green.paths), (1, 1, ["/once"]))
+
+    def test_in_a_pause_it_waits_for_the_end_of_the_pause(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        client = self.used(door)
+        quits = threading.Event()
+        self.quits_once(blue, "/once", quits)
+        client.send("GET", "/once")
+        wait_until(lambda: "/once" in blue.paths, "the request is there")
+        self.assertEqual(door.admin("POST", "/v1/pause", {})[0], 200)
+        quits.set()
+        self.wait_state(door, client, "held")
+        self.assertEqual(door.sessions(), 0)
+        self.assertEqual(door.admin("POST", "/v1/resume", {})[0], 200)
+        self.assertEqual(client.answer().body, b"blue")
+        self.assertEqual(blue.paths.count("/once"), 2)
+
+    def test_an_idle_backend_that_resets_costs_the_client_nothing(self) -> None:
+        now = threading.Semaphore(0)
+
+        def serve(sock: socket.socket) -> None:
+            read_head(sock)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nblue")
+            now.acquire(timeout=harness.PATIENCE)
+            harness.reset(sock)
+
+        blue = self.enter(Backend(serve))
+        door = self.door(blue, blue)
+        client = self.used(door)
+        port = client.port
+        for _ in range(3):
+            now.release()
+            self.wait_state(door, client, "parked")
+            self.assertEqual(client.color(), "blue")
+        self.assertEqual(client.port, port)
+        self.assertEqual(self.counts(door, "blue")["idleCloses"], 3)
+
+    def test_a_backend_that_restarts_under_idle_clients_costs_them_nothing(self) -> None:
+        blue = self.enter(WebBackend("blue"))
+        door = self.door(blue, blue)
+        clients = [self.used(door) for _ in range(20)]
+        blue.close()
+        for client in clients:
+            self.wait_state(door, client, "parked")
+        self.enter(WebBackend("again", address=blue.address))
+        self.assertEqual({client.color() for client in clients}, {"again"})
+
+
+class HalfThere(EdgeCase):
+    """A request is in the midst of arriving when the switch comes."""
+
+    def test_a_request_belongs_to_the_color_of_its_first_byte(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        request = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+        for is_used in (True, False):
+            door.switch("blue")
+            client = self.used(door) if is_used else self.client(door)
+            client.sock.sendall(request[:1])
+            self.wait_state(door, client, "busy")
+            door.switch("green")
+            for index in range(1, len(request)):
+                client.sock.sendall(request[index:index + 1])
+            self.assertEqual(client.answer().body, b"blue")
+            self.assertEqual(client.color(), "green")
+
+    def test_a_body_that_waits_for_100_goes_to_the_color_that_has_said_so(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        client = self.used(door)
+        client.sock.sendall(b"PUT /sum HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        self.assertEqual(client.answer().status, 100)
+        door.switch("green")
+        client.sock.sendall(b"hello" + b"GET / HTTP/1.1\r\n\r\n")
+        answer = client.answer()
+        self.assertEqual((answer.body, answer.fields["x-sum"]), (b"blue", sha(b"hello")))
+        self.assertEqual(client.answer().body, b"green", "what came in the same segment is another request")
+
+    def test_empty_lines_between_requests_do_not_keep_a_client_on_the_old_color(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        client = self.used(door)
+        client.sock.sendall(b"\r\n\r\n")
+        door.switch("green")
+        door.settled()
+        self.assertEqual(client.color(), "green")
+
+    def test_an_answer_that_is_refused_before_the_upload_has_ended_reaches_the_client(self) -> None:
+        """As nginx does with a body that is too large: answer, FIN, and throw away the rest for a while."""
+
+        def serve(sock: socket.socket) -> None:
+            read_head(sock)
+            sock.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 4\r\n\r\nblue")
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(1 << 18):
+                pass
+
+        blue = self.enter(Backend(serve))
+        door = self.door(blue, blue)
+        client = self.client(door)
+        client.sock.sendall(b"PUT / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n")
+
+        def upload() -> None:
+            try:
+                for _ in range(200):
+                    client.sock.sendall(bytes(500_000))
+            except OSError:
+                pass
+
+        sending = Task(upload)
+        answer = client.answer()
+        self.assertEqual((answer.status, answer.body), (413, b"blue"))
+        client.sock.close()
+        sending.result()
+        door.wait_sessions(0)
+
+
+class SlowReaders(EdgeCase):
+    def big(self, color: str, size: int) -> Backend:
+        """Answers /big with the pattern, all else with its color."""
+
+        def serve(sock: socket.socket) -> None:
+            while True:
+                head = read_head(sock)
+                read_body(sock, head, False)
+                if head.start.split(" ")[1] == "/big":
+                    sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+                    harness.send_pattern(sock, size)
+                else:
+                    sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(color)}\r\n\r\n{color}".encode())
+
+        return self.enter(Backend(serve))
+
+    def head_of(self, client: Client) -> None:
+        self.assertEqual(read_head(client.sock).status, 200)
+
+    def test_an_answer_that_is_read_slowly_is_whole_and_the_client_moves_behind_it(self) -> None:
+        size = 32 * MIB
+        door = self.door(self.big("blue", size), self.big("green", size))
+        client = self.client(door)
+        client.send("GET", "/big")
+        self.head_of(client)
+        first = read_exactly(client.sock, 1000)
+        door.switch("green")
+        self.assertEqual(self.client(door).color(), "green")
+        # The next request waits behind an answer that nobody reads.
+        client.send("GET", "/")
+        self.assertEqual(self.state(door, client), "busy")
+        self.assertEqual(first, next(harness.pattern(size))[:1000])
+        whole = hashlib.sha256(first)
+        left = size - len(first)
+        while left:
+            data = client.sock.recv(min(left, 1 << 18))
+            self.assertTrue(data, f"{left} bytes are missing")
+            whole.update(data)
+            left -= len(data)
+        self.assertEqual(whole.hexdigest(), harness.pattern_hash(size))
+        self.assertEqual(client.answer().body, b"green")
+
+    def test_clients_that_pipeline_and_do_not_read_cost_a_bounded_memory(self) -> None:
+        size = MIB
+        door = self.door(self.big("blue", size), self.big("green", size), drain={"timeout": "5m", "spread": "0s"})
+        before = door.memory()
+        clients = [self.client(door) for _ in range(40)]
+        for client in clients:
+            client.sock.sendall(b"GET /big HTTP/1.1\r\n\r\n" * 60 + b"GET / HTTP/1.1\r\n\r\n")
+        wait_until(lambda: self.counts(door, "blue")["requests"] >= 40, "the requests are there")
+        door.switch("green")
+        grown = door.memory() - before
+        # A buffer of 64 KiB a direction, and what the allocator keeps.
+        self.assertLess(grown, 40 * 2 * 65536 + 4 * MIB, f"{grown / MIB:.1f} MiB")
+        for client in clients[:2]:
+            for number in range(60):
+                self.head_of(client)
+                self.assertEqual(harness.receive_hash(client.sock, size)[1], harness.pattern_hash(size))
+            self.assertIn(client.answer().body, (b"blue", b"green"))
+
+    def test_clients_that_have_moved_and_ask_nothing_hold_no_buffer(self) -> None:
+        count = 1000
+        door = self.door(*self.colors())
+        # What the front door has once, however many sessions there are.
+        self.used(door)
+        before = door.memory()
+        clients = [self.used(door) for _ in range(count)]
+        door.switch("green")
+        door.settled()
+        self.assertEqual(door.status()["parked"], count + 1)
+        grown = door.memory() - before
+        self.assertLess(grown / count, 4096, f"{grown / count:.0f} bytes a session")
+        self.assertEqual({client.color() for client in clients[:100]}, {"green"})
+
+
+class Targets(EdgeCase):
+    """More than one target, other kinds of addresses, and targets that change."""
+
+    def listener(self, blue: list[str], green: list[str], **more: Any) -> dict[str, Any]:
+        return {"name": "main", "bind": "127.0.0.1:0", "protocol": "http", "blue": blue, "green": green} | more
+
+    def test_when_one_of_two_targets_goes_down_idle_clients_go_on_with_the_other(self) -> None:
+        blue = [self.enter(WebBackend(name)) for name in ("one", "two")]
+        door = self.front_door(listeners=[self.listener([each.address for each in blue], [blue[0].address])])
+        clients = [self.client(door) for _ in range(20)]
+        self.assertEqual({client.color() for client in clients}, {"one", "two"})
+        blue[0].close()
+        self.assertEqual({client.color() for client in clients}, {"two"})
+        self.assertEqual(self.counts(door, "blue")["connectFailures"], 0, "no client has noticed")
+
+    def test_clients_move_between_unix_sockets_and_tcp(self) -> None:
+        folder = self.folder()
+        blue = self.enter(WebBackend("blue", address=f"unix:{folder}/blue.sock"))
+        green = self.enter(WebBackend("green"))
+        door = self.front_door(listeners=[self.listener([blue.address], [green.address]), {
+            "name": "local", "bind": f"unix:{folder}/door.sock", "protocol": "http", "blue": [green.address],
+            "green": [blue.address]}])
+        over_tcp, over_unix = self.client(door), self.client(f"unix:{folder}/door.sock")
+        body = bytes(300_000)
+        for turn in range(6):
+            for client, color in ((over_tcp, ("blue", "green")[turn % 2]), (over_unix, ("green", "blue")[turn % 2])):
+                answer = client.ask("PUT", "/sum", body=body)
+                self.assertEqual((answer.body.decode(), answer.fields["x-sum"]), (color, sha(body)))
+                self.assertEqual(client.color("/chunked"), color)
+            door.switch(("green", "blue")[turn % 2])
+
+    def test_all_listeners_move_together_and_tcp_sessions_stay(self) -> None:
+        web, raw = self.colors(), [self.enter(Backend(harness.tagged(color))) for color in ("blue", "green")]
+        door = self.front_door(listeners=[
+            self.listener([web[0].address], [web[1].address]),
+            self.listener([web[0].address], [web[1].address], name="second"),
+            {"name": "raw", "bind": "127.0.0.1:0", "protocol": "tcp", "blue": [raw[0].address],
+             "green": [raw[1].address]}])
+        clients = [self.client(door.address(name)) for name in ("main", "second")]
+        self.assertEqual([client.color() for client in clients], ["blue", "blue"])
+        session = self.open_session(door.address("raw"), "blue")
+        receipt = door.switch("green")["lastSwitch"]
+        self.assertEqual(receipt["open"], 3)
+        self.assertEqual([client.color() for client in clients], ["green", "green"])
+        self.assertTrue(harness.says_back(session))
+        wait_until(lambda: door.receipt()["moved"] == 2, "both have moved")
+        self.assertEqual(door.receipt()["remaining"], 1)
+
+    def test_after_a_reload_a_client_goes_on_with_the_new_targets_when_the_old_one_ends(self) -> None:
+        old, new = self.enter(WebBackend("old")), self.enter(WebBackend("new"))
+        door = self.front_door(listeners=[self.listener([old.address], [old.address])])
+        idle, busy = self.used(door, "old"), self.client(door)
+        busy.send("GET", "/gate")
+        old.wait_at_gate()
+        door.settings["listeners"][0]["blue"] = [new.address]
+        door.write_config()
+        self.assertEqual(door.ctl("reload").returncode, 0)
+        self.assertEqual(self.client(door).color(), "new")
+        old.gate.set()
+        self.assertEqual(busy.answer().body, b"old")
+        old.close()
+        self.assertEqual((idle.color(), busy.color()), ("new", "new"))
+
+    def test_clients_of_a_listener_that_is_removed_go_on_and_move(self) -> None:
+        blue, green = self.colors()
+        first, second = (self.listener([blue.address], [green.address], name=name) for name in ("first", "second"))
+        door = self.front_door(listeners=[first, second])
+        used, unused = self.client(door.address("first")), self.client(door.address("first"))
+        self.assertEqual(used.color(), "blue")
+        self.wait_state(door, unused, "parked")
+        door.settings["listeners"] = [second]
+        door.write_config()
+        self.assertEqual(door.ctl("reload").returncode, 0)
+        self.assertEqual(used.color(), "blue")
+        door.switch("green")
+        self.assertEqual((used.color(), unused.color()), ("green", "green"))
+
+    def test_a_reload_that_changes_the_protocol_is_for_new_sessions(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        before = self.used(door)
+        door.settings["listeners"][0]["protocol"] = "tcp"
+        door.write_config()
+        self.assertEqual(door.ctl("reload").returncode, 0)
+        after = self.used(door)
+        self.assertEqual((self.state(door, before), self.state(door, after)), ("idle", "open"))
+        door.switch("green")
+        self.assertEqual((before.color(), after.color()), ("green", "blue"))
+
+
+class Opaque(EdgeCase):
+    def test_what_a_client_sends_behind_its_upgrade_is_for_the_new_protocol(self) -> None:
+        door = self.door(*self.colors())
+        for request in (b"GET /upgrade HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
+                        b"CONNECT host:443 HTTP/1.1\r\n\r\n"):
+            client = self.client(door)
+            client.sock.sendall(request + b"early\n")
+            self.assertIn(read_head(client.sock).status, (101, 200))
+            self.assertEqual((read_line(client.sock), read_line(client.sock)), (b"blue\n", b"early\n"))
+            self.assertEqual(self.state(door, client), "opaque")
+
+    def test_a_session_that_was_upgraded_counts_as_work_in_flight(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green, drain={"timeout": "2s", "spread": "0s"})
+        client = self.client(door)
+        client.send("GET", "/upgrade", "Connection: Upgrade", "Upgrade: echo")
+        self.assertEqual((client.answer().status, read_line(client.sock)), (101, b"blue\n"))
+        status, answer = door.admin("POST", "/v1/switch", {"to": "green", "handover": True})
+        self.assertEqual(status, 409, answer)
+        self.assertIn("opaque", answer["error"]["message"])
+        self.assertTrue(harness.says_back(client.sock), "it goes on with the old color")
+        self.assertEqual(self.client(door).color(), "blue")
+
+    def test_a_refused_upgrade_leaves_the_session_as_it_was(self) -> None:
+        door = self.door(*self.colors())
+        client = self.client(door)
+        for color in ("blue", "green"):
+            door.switch(color)
+            self.assertEqual(client.ask("GET", "/", "Connection: Upgrade", "Upgrade: h2c").body.decode(), color)
+            self.assertEqual(self.state(door, client), "idle")
+
+    def test_quiet_opaque_sessions_are_spread_over_the_end_of_the_drain(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green, drain={"timeout": "6s", "spread": "3s"})
+        clients = [self.client(door) for _ in range(10)]
+        for client in clients:
+            client.send("GET", "/upgrade", "Connection: Upgrade", "Upgrade: echo")
+            self.assertEqual((client.answer().status, read_line(client.sock)), (101, b"blue\n"))
+        door.switch("green")
+        self.assertEqual({end_of(client.sock) for client in clients}, {"fin"})
+        receipt = door.settled()
+        self.assertEqual((receipt["open"], receipt["spread"], receipt["cut"]), (10, 10, 0))
+
+
+class Operators(EdgeCase):
+    def test_bgproxyctl_tells_what_each_session_is_doing(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        parked, idle, busy, opaque = self.client(door), self.used(door), self.client(door), self.client(door)
+        busy.send("GET", "/gate")
+        blue.wait_at_gate()
+        opaque.send("GET", "/upgrade", "Connection: Upgrade", "Upgrade: echo")
+        self.assertEqual((opaque.answer().status, read_line(opaque.sock)), (101, b"blue\n"))
+        self.wait_state(door, parked, "parked")
+        listed = json.loads(door.ctl("sessions", "--json").stdout)
+        states = {harness.port_of(session["client"]): (session["state"], session["color"])
+                  for session in listed["sessions"]}
+        self.assertEqual(states, {idle.port: ("idle", "blue"), busy.port: ("busy", "blue"),
+                                  opaque.port: ("opaque", "blue"), parked.port: ("parked", None)})
+        table = door.ctl("sessions").stdout
+        for word in ("idle", "busy", "opaque", "parked"):
+            self.assertRegex(table, rf"\b{word}\b")
+        status = door.status()
+        counts = status["colors"]["blue"]
+        self.assertEqual((counts["idle"], counts["busy"], counts["opaque"], counts["sessions"], status["parked"]),
+                         (1, 1, 1, 3, 1))
+        blue.gate.set()
+
+    def test_protocol_http_without_a_file(self) -> None:
+        blue, green = self.colors()
+        folder = self.folder()
+        door = self.front_door(folder=folder, use_file=False, arguments=(
+            "--listen", "127.0.0.1:0", "--blue", blue.address, "--green", green.address, "--protocol", "http",
+            "--socket", f"{folder}/admin/admin.sock", "--state", f"{folder}/state/state.json"))
+        name = door.status()["listeners"][0]["name"]
+        self.assertEqual(door.listener(name)["protocol"], "http")
+        client = self.client(door.address(name))
+        self.assertEqual(client.color(), "blue")
+        door.switch("green")
+        self.assertEqual(client.color(), "green")
