@@ -5,36 +5,6 @@ struct HeadTracker: Sendable {
   /// libraries stay below 16.
   static let longestHead = 65_536
 
-  enum Method: UInt8 {
-    case unknown, get, head, put, delete, options, trace, connect, other
-
-    /// RFC 9110 §9.2.2.
-    var isIdempotent: Bool {
-      switch self {
-      case .get, .head, .put, .delete, .options, .trace: true
-      case .unknown, .connect, .other: false
-      }
-    }
-  }
-
-  struct Flags: OptionSet {
-    let rawValue: UInt16
-    static let isHTTP10 = Flags(rawValue: 1 << 0)
-    static let hasLength = Flags(rawValue: 1 << 1)
-    static let isChunked = Flags(rawValue: 1 << 2)
-    static let closes = Flags(rawValue: 1 << 3)
-    static let keepsAlive = Flags(rawValue: 1 << 4)
-    static let upgrades = Flags(rawValue: 1 << 5)
-    static let expects = Flags(rawValue: 1 << 6)
-    /// Of a request: the head of its final answer came before its own had ended.
-    static let isAnswered = Flags(rawValue: 1 << 7)
-    /// Of a request: all of its first line has come, and its method counts.
-    static let hasLine = Flags(rawValue: 1 << 11)
-    fileprivate static let hasField = Flags(rawValue: 1 << 8)
-    fileprivate static let hasCRLF = Flags(rawValue: 1 << 9)
-    fileprivate static let hasBareLF = Flags(rawValue: 1 << 10)
-  }
-
   private enum State: UInt8 {
     case methodStart, method, targetStart, target, requestVersion, requestLineEnd
     case answerVersion, answerVersionEnd, status, statusEnd, reason
@@ -222,7 +192,7 @@ struct HeadTracker: Sendable {
   /// The start line: RFC 9112 §3 and §4. One space between its parts; whatever is more lenient is read in two ways.
   private mutating func takeMethod(_ byte: UInt8) throws(Opacity) {
     if byte == .space, state == .method {
-      method = try Self.method(number, count: count)
+      method = try Method(number, count: count)
       number = 0
       state = .targetStart
       return
@@ -235,27 +205,6 @@ struct HeadTracker: Sendable {
     } else {
       // Longer than any that matters.
       number = 0
-    }
-  }
-
-  /// - Parameter bytes: all of the method's, the first lowest; 0 where there are more than eight.
-  private static func method(_ bytes: UInt64, count: UInt8) throws(Opacity) -> Method {
-    switch bytes {
-    case packed("GET"): return .get
-    case packed("HEAD"): return .head
-    case packed("PUT"): return .put
-    case packed("DELETE"): return .delete
-    case packed("OPTIONS"): return .options
-    case packed("TRACE"): return .trace
-    case packed("CONNECT"): return .connect
-    default:
-      // Methods are case-sensitive (RFC 9110 §9.1), but not every server thinks so, and these two change what an
-      // answer's body is.
-      let folded = bytes | 0x2020_2020_2020_2020
-      let isHead = count == 4 && folded == packed("head    ")
-      let isConnect = count == 7 && folded == packed("connect ")
-      if isHead || isConnect { throw .methodCase }
-      return .other
     }
   }
 

@@ -1,5 +1,6 @@
-/// Looking at eight bytes at a time, as one number whose lowest byte is the first: heads are mostly bytes that only have
-/// to be none of a few.
+// Looking at eight bytes at a time, as one number whose lowest byte is the first: heads are mostly bytes that only have
+// to be none of a few.
+
 /// Up to eight ASCII characters as such a number, which the compiler works out.
 @inline(__always)
 func packed(_ text: String) -> UInt64 {
@@ -15,7 +16,7 @@ extension UInt64 {
   /// The same byte eight times.
   fileprivate static func eight(_ byte: UInt8) -> UInt64 { 0x0101_0101_0101_0101 &* UInt64(byte) }
 
-  /// Letters in lower case, where all bytes are letters, digits or `-`.
+  /// Letters in lower case; digits and `-` stay. Of the other bytes only control characters can become one of these.
   var lowercased: UInt64 { self | .eight(0x20) }
 
   // The marks below are the highest bit of a byte each. The lowest of them is exact; a subtraction that borrows can set
