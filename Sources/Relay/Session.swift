@@ -144,9 +144,11 @@ struct Session: ~Copyable {
       default: return nil
       }
     }
-    if exchange.tracker.outstanding == 0, isFlushed, lane.isStopping || exchange.pointsElsewhere(lane) {
-      if exchange.tracker.isIdle { return .letGo }
-      if exchange.tracker.isLast, exchange.tracker.isBetweenRequests { return .finish }
+    if exchange.tracker.outstanding == 0, isFlushed, exchange.tracker.isBetweenRequests {
+      let isElsewhere = lane.isStopping || exchange.pointsElsewhere(lane)
+      if exchange.tracker.isIdle, isElsewhere { return .letGo }
+      // Also where the client goes on asking: nobody will answer that.
+      if exchange.tracker.isLast, isElsewhere || requests == .gated { return .finish }
     }
     // Answers that came in this round may have made room.
     if requests == .gated, exchange.gate == .behindOthers, exchange.tracker.mayBegin { return .deferred }

@@ -66,6 +66,9 @@ class ConfigFile(Case):
             ("{ listeners: [" + MAIN + "],\n timeouts: { conect: '1s' } }", 2, ("timeouts", "conect", "connect")),
             ("{ listeners: [" + MAIN + "],\n limits: { sessions: -1 } }", 2, ("limits.sessions",)),
             ("{ listeners: [" + MAIN + "],\n limits: { sessions: '10' } }", 2, ("limits.sessions",)),
+            ("{ listeners: [" + MAIN + "],\n timeouts: { hold: '0s' } }", 2, ("timeouts.hold",)),
+            ("{ listeners: [\n" + MAIN.replace("bind", 'protocol: "udp", bind') + "] }", 2,
+             ("listeners[0].protocol", "tcp", "http")),
             ("{ listeners: [" + MAIN + "],\n workers: 1.5 }", 2, ("workers",)),
             ("{ listeners: [" + MAIN + "],\n admin: { mode: '0666' } }", 2, ("admin.mode",)),
             ("{ listeners: [" + MAIN + "],\n admin: { socket: '/" + "a" * 200 + "' } }", 2, ("admin.socket",)),
@@ -76,12 +79,10 @@ class ConfigFile(Case):
                 self.assertRefused(text, *words, line=line)
 
     def test_what_is_not_built_is_refused_by_name(self) -> None:
-        http = MAIN.replace("bind", 'protocol: "http", bind')
-        self.assertRefused("{ listeners: [" + http + "] }", "listeners[0].protocol", "http")
         proxied = MAIN.replace("bind", 'proxyProtocol: "v2", bind')
         self.assertRefused("{ listeners: [" + proxied + "] }", "proxyProtocol")
         for key, value in (("health", "{ interval: '2s' }"), ("bake", "{ time: '1m' }"),
-                           ("admin", "{ metrics: '127.0.0.1:0' }"), ("timeouts", "{ hold: '30s' }")):
+                           ("admin", "{ metrics: '127.0.0.1:0' }")):
             self.assertRefused("{ listeners: [" + MAIN + f"],\n {key}: {value} }}", key, line=2)
 
     def test_garbage_traps_nothing(self) -> None:
@@ -154,7 +155,6 @@ class Options(Case):
 
     def test_what_is_not_built_is_refused_by_name(self) -> None:
         two = ("--blue", "127.0.0.1:1", "--green", "127.0.0.1:2")
-        self.assertUsage("--listen", ":0", *two, "--protocol", "http", words=("http",))
         self.assertUsage("--listen", ":0", *two, "--metrics", "127.0.0.1:0", words=("--metrics",))
 
     def test_help_and_version(self) -> None:

@@ -36,16 +36,15 @@ class ExitCodes(Case):
         for arguments in ((), ("dance",), ("switch",), ("switch", "red"), ("switch", "green", "blue"),
                           ("status", "--wat"), ("switch", "green", "--drain"), ("switch", "green", "--drain", "soon"),
                           ("--timeout", "x", "status"),
-                          ("drain", "--now", "--extend", "5s")):
+                          ("drain", "--now", "--extend", "5s"), ("pause", "--max", "soon"), ("resume", "now"),
+                          ("switch", "green", "--during", "true")):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stdout}{result.stderr}")
             self.assertTrue(result.stderr.strip())
         self.assertIn("switch", ctl("swich", "green").stderr, "did you mean")
 
     def test_2_what_is_not_built_is_refused_by_name(self) -> None:
-        for arguments, name in ((("pause",), "pause"), (("resume",), "resume"), (("health",), "health"),
-                                (("upgrade",), "upgrade"), (("switch", "green", "--handover"), "--handover"),
-                                (("switch", "green", "--bake", "60s"), "--bake"),
+        for arguments, name in ((("health",), "health"), (("upgrade",), "upgrade"), (("switch", "green", "--bake", "60s"), "--bake"),
                                 (("switch", "green", "--force"), "--force"),
                                 (("switch", "green", "--ramp", "10%:1m"), "--ramp"),
                                 (("rollback", "--force"), "--force")):
@@ -53,7 +52,7 @@ class ExitCodes(Case):
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stderr}")
             self.assertIn(name, result.stderr)
         help_text = ctl("--help").stdout
-        for verb in ("pause", "resume", "health", "upgrade"):
+        for verb in ("health", "upgrade"):
             self.assertNotIn(f" {verb} ", help_text)
 
     def test_3_no_front_door_answers(self) -> None:

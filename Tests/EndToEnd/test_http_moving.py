@@ -316,6 +316,18 @@ class Messages(ScriptedCase):
         self.assertEqual(client.ask("GET", "/close").body, b"blue")
         self.assertEqual(client.end(), "fin")
 
+    def test_requests_behind_the_last_one_are_nobodys_and_end_with_it(self):
+        blue, green = self.colors()
+        door = self.door(blue, green)
+        client = self.client(door)
+        client.sock.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n" + b"GET /late HTTP/1.1\r\n\r\n" * 3)
+        self.assertEqual(client.answer().body, b"blue")
+        self.assertEqual(client.end(), "fin")
+        client.sock.close()
+        door.wait_sessions(0)
+        wait_until(lambda: not door.get("/v1/sessions")["sessions"], "no session is left")
+        self.assertEqual(blue.paths, ["/"])
+
     def test_an_early_answer_leaves_the_upload_with_its_backend(self):
         blue, green = self.colors()
         door = self.door(blue, green)
