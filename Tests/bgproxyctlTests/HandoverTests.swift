@@ -81,6 +81,7 @@ import Testing
     let failure = #expect(throws: Failure.self) { try run() }
     #expect(failure?.exitCode == .refused)
     #expect(stage.commands.last?.signals == ["TERM", "KILL"])
+    #expect(stage.time < now + 29, "it has ended before the hold does")
     #expect(try requests().last?.proceed == false)
   }
 

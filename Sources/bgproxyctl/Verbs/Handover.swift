@@ -41,10 +41,10 @@ private enum Pace {
   static let milliseconds: UInt32 = 50
   /// Looks at the command between two looks at the front door.
   static let looks = 10
-  /// Seconds that the command is ended before the hold does: the old color must not serve while it still works.
-  static let reserve = 0.2
-  /// Seconds for a command to end when asked to.
+  /// Seconds for a command to end when asked to, at most.
   static let patience = 2.0
+  /// Seconds that it has ended before the hold does: the old color must not serve while it still works.
+  static let reserve = 0.2
 }
 
 /// Runs the command for as long as the hold lasts.
@@ -54,13 +54,15 @@ private func run(
   let running = try context.commands.start(
     command,
     [("BGPROXY_FROM", from.rawValue), ("BGPROXY_TO", to.rawValue), ("BGPROXY_UNTIL", hold.until)])
-  let until = Timestamp.seconds(hold.until) ?? .infinity
+  let end = (Timestamp.seconds(hold.until) ?? .infinity) - Pace.reserve
+  // In a short hold, a quarter of it.
+  let patience = min(Pace.patience, max(0, end - context.clock.now()) / 4)
   var looks = 0
   while true {
     if let code = running.exitCode() { return .ended(code) }
     looks += 1
     var outcome: CommandOutcome?
-    if context.clock.now() >= until - Pace.reserve {
+    if context.clock.now() >= end - patience {
       outcome = .tooSlow
     } else if looks % Pace.looks == 0 {
       do throws(Failure) {
@@ -69,7 +71,7 @@ private func run(
       } catch { outcome = .lost(error) }
     }
     if let outcome {
-      end(running, context)
+      terminate(running, within: patience, context)
       return outcome
     }
     context.clock.sleep(Pace.milliseconds)
@@ -77,9 +79,9 @@ private func run(
 }
 
 /// Returns when the command has ended.
-private func end(_ running: any RunningCommand, _ context: Context) {
+private func terminate(_ running: any RunningCommand, within patience: Double, _ context: Context) {
   running.terminate()
-  let deadline = context.clock.now() + Pace.patience
+  let deadline = context.clock.now() + patience
   while running.exitCode() == nil, context.clock.now() < deadline { context.clock.sleep(Pace.milliseconds) }
   guard running.exitCode() == nil else { return }
   running.kill()
