@@ -125,6 +125,9 @@ public final class HTTPServer: ReactorHandler {
   /// Ends a stream: its connection closes once what is queued has been taken.
   public func end(_ id: ResponseID) { connections[id.connection]?.endStream(id.request) }
 
+  /// Whether a connection has not ended: its end was, or will be, told by `connectionEnded`.
+  public func isConnected(_ connection: UInt64) -> Bool { connections[connection] != nil }
+
   /// Lets a connection be silent between two requests for so long. Until then it is not closed to make room either: its
   /// client is at work, and something waits for it.
   public func allowSilence(on connection: UInt64, milliseconds: Int64) {

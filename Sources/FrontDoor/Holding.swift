@@ -39,53 +39,7 @@ struct Holding {
   }
 }
 
-/// What a handover waits for. Used on the control thread alone.
-final class Handover: @unchecked Sendable {
-  /// The operator's client; its end is the handover's end.
-  let client: UInt64?
-  /// The operator runs a command while nothing serves, and says when to go on.
-  let waitsForOperator: Bool
-  /// What ends the wait. To give up overrides everything until the transaction has taken it.
-  private(set) var outcome: SwitchMachine.Event?
-  private var waiting: CheckedContinuation<Void, Never>?
-  private var isClosed = false
-  /// Nothing is in flight any more.
-  private(set) var isQuiet = false
-  /// Told when nothing serves (nil), or how the transaction has ended before that.
-  var operatorWaiter: OneShot<FrontDoor.SwitchOutcome?>?
-  /// Told how the transaction has ended.
-  var endWaiters: [OneShot<FrontDoor.SwitchOutcome>] = []
-
-  init(client: UInt64?, waitsForOperator: Bool) {
-    self.client = client
-    self.waitsForOperator = waitsForOperator
-  }
-
-  func becameQuiet() {
-    isQuiet = true
-    if waitsForOperator { operatorWaiter?.resume(nil) } else { decide(.quiet) }
-  }
-
-  func decide(_ event: SwitchMachine.Event) {
-    if isClosed { return }
-    if case .givenUp = outcome { return }
-    outcome = event
-    waiting?.resume()
-    waiting = nil
-  }
-
-  /// No word counts any more: what has been decided is this.
-  func close() -> SwitchMachine.Event {
-    isClosed = true
-    return outcome ?? .givenUp("nobody decided")
-  }
-
-  func wait() async {
-    if outcome == nil { await withCheckedContinuation { waiting = $0 } }
-  }
-}
-
-/// Pause, resume and the waiting part of a handover.
+/// The hold, pause and resume.
 extension FrontDoor {
   // MARK: The hold
 
@@ -134,14 +88,6 @@ extension FrontDoor {
     handover.decide(.givenUp(await reasonToGiveUp(after: current)))
   }
 
-  /// With `--force`: resets what has not ended in time.
-  private func cutWhatRuns(of handover: Handover) {
-    guard self.handover === handover, handover.outcome == nil else { return }
-    var order = HoldOrder(isHandover: true)
-    order.cuts = true
-    workers.hold(order)
-  }
-
   /// A worker, or whoever waits, believes that nothing is in flight. Only a report that was asked for after the hold's
   /// own barrier proves it: before that, claims may have been under way.
   func isQuietNow() async {
@@ -165,6 +111,9 @@ extension FrontDoor {
 
   // MARK: Pause and resume
 
+  /// Milliseconds that a pause lasts where nobody says otherwise.
+  private static let defaultPause: Int64 = 30_000
+
   /// The answer to `POST /v1/pause`.
   func answer(_ request: PauseRequest, by: Requester, client: UInt64) async -> Result<StatusReport, ErrorReport> {
     var longest = Self.defaultPause
@@ -185,6 +134,8 @@ extension FrontDoor {
     audit("pause", by: by, [(key: "max", value: .string(formatDuration(longest)))])
     guard request.wait == true else { return .success(await status()) }
     holding?.waitingClient = client
+    // It may have gone while the pause waited for its turn.
+    if admin?.isConnected(client) != true { clientEnded(client) }
     let isQuiet = await quiet()
     if holding?.waitingClient == client { holding?.waitingClient = nil }
     guard isQuiet else {
@@ -212,100 +163,18 @@ extension FrontDoor {
     log.write(.info, event, [(key: "uid", value: .count(by.uid)), (key: "pid", value: .count(by.pid))] + fields)
   }
 
-  // MARK: Handover
+  // MARK: Who asked, and what runs
 
-  /// Milliseconds before the first client would notice: the handover is given up so long before the shorter of drain and
-  /// hold time ends.
-  private static let handoverReserve: Int64 = 1000
-  /// Milliseconds that a pause lasts where nobody says otherwise.
-  private static let defaultPause: Int64 = 30_000
-
-  /// Begins the hold of a handover. With `--force` what runs is reset when its time is up; where a command is to follow,
-  /// that is half of the time.
-  func beginHandover(to color: Color, _ handover: Handover, _ terms: Terms) async {
-    let shorter = min(terms.drainTimeout ?? settings.drain.timeout, settings.timeouts.hold)
-    let time = max(shorter - Self.handoverReserve, shorter / 2)
-    let cutTime = handover.waitsForOperator ? time / 2 : time
-    self.handover = handover
-    let isLonger = terms.isForced && !handover.waitsForOperator
-    await beginHold(
-      by: terms.by, milliseconds: isLonger ? time + Self.handoverReserve / 2 : time, handover: color)
-    if terms.isForced {
-      reactor.after(milliseconds: cutTime) { [self] in start { $0.cutWhatRuns(of: handover) } }
-    }
-  }
-
-  /// Returns when the handover has been decided.
-  func awaitQuiet(_ handover: Handover) async {
-    await isQuietNow()
-    await handover.wait()
-  }
-
-  /// The answer to a switch with `handover`, once the transaction is begun by it or, with `proceed`, goes on.
-  func answerHandover(
-    _ request: SwitchRequest, _ terms: Terms, client: UInt64
-  ) async -> Result<StatusReport, ErrorReport> {
-    if let proceeds = request.proceed {
-      guard let handover, handover.isQuiet, handover.client == client, holding?.handover == request.to else {
-        return .failure(ErrorReport(code: "no-handover", message: "no handover of this connection waits"))
-      }
-      return await answer(
-        outcome: withCheckedContinuation { continuation in
-          handover.endWaiters.append(OneShot(continuation))
-          handover.decide(proceeds ? .quiet : .givenUp(request.reason ?? "the operator gave it up"))
-        })
-    }
-    var terms = terms
-    let handover = Handover(client: client, waitsForOperator: request.during == true)
-    terms.handover = handover
-    let change = SwitchMachine.Request.handover(request.to, expect: request.expect)
-    guard handover.waitsForOperator else { return await answer(outcome: transact(change, terms)) }
-    // The transaction goes on after this answer.
-    let result: SwitchOutcome? = await withCheckedContinuation { continuation in
-      let first = OneShot<SwitchOutcome?>(continuation)
-      handover.operatorWaiter = first
-      start { [terms] in
-        first.resume(await $0.transact(change, terms))
-      }
-    }
-    if let result { return await answer(outcome: result) }
-    // The client runs its command now, silently; how long it may, the hold decides.
-    admin?.allowSilence(on: client, milliseconds: settings.timeouts.hold + settings.drain.timeout)
-    return .success(await status())
-  }
-
-  /// Returns when the handover that is under way, if any, has ended.
-  func handoverEnds() async {
-    guard let handover else { return }
-    let _: SwitchOutcome = await withCheckedContinuation { handover.endWaiters.append(OneShot($0)) }
-  }
-
-  func recordGivenUp(_ reason: String, from: Color, _ terms: Terms, held: Int64) {
-    audit(
-      "handover-given-up", by: terms.by,
-      [
-        (key: "from", value: .string(from.rawValue)), (key: "to", value: .string(from.other.rawValue)),
-        (key: "reason", value: .string(terms.reason ?? "")), (key: "cause", value: .string(reason)),
-        (key: "heldMilliseconds", value: .count(held)),
-      ])
-    publish("handover-given-up", "\(from.rawValue) goes on: \(reason)")
-  }
+  static let clientHasGone = "the client that asked for it has gone"
 
   /// The front door's connection to a client has ended; the client may have waited for something.
   func clientEnded(_ client: UInt64) {
     if let handover, handover.client == client {
-      handover.decide(.givenUp("the client that asked for it has gone"))
+      handover.decide(.givenUp(Self.clientHasGone))
     }
     if let current = holding, current.waitingClient == client {
-      start { _ = await $0.resume(by: current.by, cause: "the client that asked for the pause has gone") }
+      start { _ = await $0.resume(by: current.by, cause: Self.clientHasGone) }
     }
-  }
-
-  private func reasonToGiveUp(after current: Holding) async -> String {
-    let time = formatDuration(Instant.now().milliseconds(since: current.since) / 100 * 100)
-    let report = await workers.report()
-    if report.inFlight == 0 { return "the command did not end within \(time)" }
-    return "after \(time) there was still work in flight: \(await whatRuns())"
   }
 
   /// The sessions that still have a backend, for people.
