@@ -179,6 +179,13 @@ enum Unwatched: FlowWatch {
     return false
   }
 
+  /// Lets go of admitted bytes that are held: nobody is there to take them any more.
+  mutating func dropAdmitted(_ lane: inout Lane) {
+    guard hasHeldBytes else { return }
+    heldStart = heldAdmitted
+    if heldStart == heldEnd { discard(&lane) }
+  }
+
   private var waitingCount: Int { hasHeldBytes ? Int(heldEnd - heldAdmitted) : 0 }
 
   /// Whether so many bytes can be put before those that wait to be admitted.

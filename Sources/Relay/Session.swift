@@ -135,7 +135,8 @@ struct Session: ~Copyable {
     if inbound.hasEnded, exchange.tracker.outstanding == 0, isFlushed { return .close }
     let hasBackendLeft = backend.isBroken || answers == .sourceEnded || answers == .surplus
     if hasBackendLeft {
-      if exchange.tracker.isIdle { return isFlushed ? .backendLeft : .wait }
+      // What it has not taken of a request that it has answered, it never will.
+      if exchange.tracker.isIdle { return outbound.hasHeldBytes ? .wait : .backendLeft }
       if exchange.canSendAgain(after: inbound) { return .sendAgain }
       switch answers {
       case .sourceEnded: return .close
@@ -165,6 +166,7 @@ struct Session: ~Copyable {
   private mutating func relayAfterReset(_ lane: inout Lane) -> Verdict {
     if phase != .resetting {
       phase = .resetting
+      unsentBefore = -1
       brokeAtBackend = backend.isBroken && !client.isBroken
     }
     // The pumps may both have run before either side was known to be broken: ask again.

@@ -16,6 +16,7 @@ extension Worker {
     leaveTarget(token)
     sessions[token].backend = .absent
     sessions[token].exchange.leftBackend()
+    sessions[token].dropAdmitted(&lane)
     setPhase(token, .parked)
     leaveColor(token, .moved)
     // A backend that is connected in this tick could be told of what befell the one before it.
@@ -48,8 +49,9 @@ extension Worker {
   /// Takes the requests that met a close to another connection.
   mutating func sendAgain(_ token: Token) {
     counters[Int(sessions[token].account.rawValue)].retries += 1
-    sessions[token].sendAgain(&lane)
     park(token)
+    sessions[token].sendAgain(&lane)
+    postpone(token)
   }
 
   /// The client has been told that the connection ends. The backend is not needed for that.
@@ -115,6 +117,8 @@ extension Worker {
 }
 
 extension Session {
+  mutating func dropAdmitted(_ lane: inout Lane) { inbound.dropAdmitted(&lane) }
+
   mutating func sendAgain(_ lane: inout Lane) { exchange.sendAgain(by: &inbound, &lane) }
 
   /// Whether the client waits for an answer without a body. Looks at what it has sent, where that was not done yet.
