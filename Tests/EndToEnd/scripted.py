@@ -226,6 +226,12 @@ class ScriptedCase(harness.Case):
     def client(self, door: harness.FrontDoor | str) -> Client:
         return self.enter(Client(door if isinstance(door, str) else door.address()))
 
+    def used(self, door: harness.FrontDoor, color: str = "blue") -> Client:
+        """A client whose backend has answered before."""
+        client = self.client(door)
+        self.assertEqual(client.color(), color)
+        return client
+
     def state(self, door: harness.FrontDoor, client: Client) -> str | None:
         """What the front door says that this client's session is doing."""
         for session in door.get("/v1/sessions")["sessions"]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import random
 import select
 import socket
@@ -145,7 +144,9 @@ class Backend:
                     return
                 is_fresh = False
 
-    def answer(self, sock: socket.socket, stream: Reader, start: str, fields: dict[str, str], chance: random.Random, began: float) -> bool:
+    def answer(self, sock: socket.socket, stream: Reader, start: str, fields: dict[str, str], chance: random.Random,
+               began: float) -> bool:
+        """False: the connection ends with this."""
         method, target, _ = start.split(" ")
         wish = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(target).query))
         if fields.get("expect") == "100-continue":
