@@ -89,8 +89,9 @@ def read_body(stream: Reader, fields: dict[str, str], until_close: bool) -> byte
             parts.append(stream.exactly(size))
             if stream.exactly(2) != b"\r\n":
                 raise AssertionError("a chunk does not end where it says")
-        while stream.line() != b"\r\n":
-            pass
+        while (line := stream.line()) != b"\r\n":
+            if not line.endswith(b"\n"):
+                raise ConnectionError("ended within the trailers")
         return b"".join(parts)
     if "content-length" in fields:
         return stream.exactly(int(fields["content-length"]))
