@@ -273,7 +273,9 @@ void linux_pass_interrupts_to(int pid) {
   interrupted_group = pid;
   const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
   for (int i = 0; i < 3; i++) {
-    struct sigaction action = {.sa_handler = pid > 0 ? pass_interrupt : SIG_DFL};
+    struct sigaction action = {.sa_handler = pid > 0 ? pass_interrupt : SIG_DFL}, before;
+    // Who started this with a signal ignored, nohup(1) say, wants it ignored.
+    if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
     sigemptyset(&action.sa_mask);
     sigaction(numbers[i], &action, NULL);
   }

@@ -856,7 +856,9 @@ class FrontDoor:
     def start_ctl(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [BGPROXYCTL, "--socket", self.admin_path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=stderr, text=True)
+            stderr=stderr, text=True,
+            # A shell that runs the tests in the background has them ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     # What it uses
 

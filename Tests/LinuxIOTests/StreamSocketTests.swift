@@ -21,6 +21,19 @@ import Testing
   }
 
   @Test(arguments: Transport.available)
+  func peek_seesWhatAReceiveWouldFind_andTakesNothing(transport: Transport) throws {
+    let connection = try Connection(transport)
+    #expect(connection.server.peek() == .wouldBlock)
+    #expect(connection.client.send([1, 2, 3]) == .bytes(3))
+    #expect(connection.client.shutdownWrite() == nil)
+    while connection.server.peek() == .wouldBlock { Process.pause(milliseconds: 1) }
+    #expect(connection.server.peek() == .bytes(1))
+    #expect(try receiveNext(connection.server) == (.bytes(3), [1, 2, 3]))
+    while connection.server.peek() == .wouldBlock { Process.pause(milliseconds: 1) }
+    #expect(connection.server.peek() == .endOfFile)
+  }
+
+  @Test(arguments: Transport.available)
   func receive_answersEndOfFile_whenTheBytesBeforeTheFinAreTaken(transport: Transport) throws {
     let connection = try Connection(transport)
     #expect(connection.client.send([7]) == .bytes(1))
