@@ -130,8 +130,12 @@ public struct ExchangeTracker: Sendable {
     // Without a length there is no body: RFC 9112 §6.3 rule 7.
     let length = try head.bodyLength() ?? .bytes(0)
     if length != .bytes(0) {
-      // Some servers read it, for some it is the first of what goes through the tunnel.
-      if head.method == .connect { throw .tunnelBody }
+      // RFC 9110 §9.3: with these a body means nothing, and servers that leave it unread take it for the next request, or
+      // for the first of what goes through a tunnel.
+      switch head.method {
+      case .get, .head, .delete, .trace, .connect: throw .unexpectedBody
+      case .put, .options, .other, .unknown: break
+      }
       if head.flags.contains(.expects) {
         if head.flags.contains(.isAnswered) { throw .expectation }
         awaitsContinue = true

@@ -20,8 +20,8 @@ public enum Opacity: UInt8, Error, Sendable, CaseIterable, CustomStringConvertib
   case upgraded
   /// CONNECT was answered with 2xx.
   case tunnel
-  /// CONNECT with a body: RFC 9110 §9.3.6 knows none.
-  case tunnelBody
+  /// A body with a method for which it means nothing: RFC 9110 §9.3.
+  case unexpectedBody
 
   public var description: String {
     switch self {
@@ -44,7 +44,7 @@ public enum Opacity: UInt8, Error, Sendable, CaseIterable, CustomStringConvertib
     case .surplus: "an answer to no request"
     case .upgraded: "upgraded to another protocol"
     case .tunnel: "a tunnel"
-    case .tunnelBody: "a CONNECT with a body"
+    case .unexpectedBody: "a body where not every server expects one"
     }
   }
 }

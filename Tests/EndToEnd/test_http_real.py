@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import time
+from typing import Any
 
 import harness
 from harness import Task, wait_until
@@ -213,9 +214,9 @@ class ShortKeepAlive(WebCase):
 class Load(WebCase):
     """h2load in HTTP/1.1 mode, pipelining included."""
 
-    def h2load(self, depth: int) -> None:
+    def h2load(self, depth: int, green: Any) -> None:
         harness.need("h2load")
-        blue, green = self.nginx("blue", V1), self.apache("green", V2)
+        blue = self.nginx("blue", V1)
         door = self.http_door(blue, green)
         clients, count = 32, harness.scaled(40000, 400000)
         process = subprocess.Popen(
@@ -242,10 +243,11 @@ class Load(WebCase):
         self.assertGreater(switches, 5)
 
     def test_h2load_in_mode_h1_sees_no_error_across_back_to_back_switches(self) -> None:
-        self.h2load(1)
+        self.h2load(1, self.apache("green", V2))
 
     def test_h2load_that_pipelines_sees_no_error_across_back_to_back_switches(self) -> None:
-        self.h2load(8)
+        # Apache, when all of its workers are busy, ends connections with requests of a pipeline unanswered.
+        self.h2load(8, self.nginx("green", V2))
 
 
 class WebSockets(WebCase):

@@ -121,7 +121,7 @@ class Reload(Case):
         with harness.listening() as taken:
             for text, word in (("{", ""), ('{"listeners": []}', "listeners"),
                                (door.config_file.read_text().replace('"bind"', '"bnd"'), "bnd"),
-                               (door.config_file.read_text().replace('"tcp"', '"http"'), "http"),
+                               (door.config_file.read_text().replace('"tcp"', '"udp"'), "udp"),
                                (door.config_file.read_text().replace("127.0.0.1:0", harness.spell(taken)),
                                 harness.spell(taken)),
                                (None, str(door.config_file))):

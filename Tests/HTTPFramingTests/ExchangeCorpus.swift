@@ -98,7 +98,6 @@ let wellFormed: [Conversation] = [
   Conversation(
     "a form", ["POST /f HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\na=b&c=d", get],
     ["HTTP/1.1 302 Found\r\nLocation: /g\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", ok]),
-  Conversation("a GET with a body", ["GET / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", get], [ok, ok]),
   Conversation("authority-form, refused", ["CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", get], [forbidden, ok]),
   Conversation(
     "CONNECT without a body, as it says", ["CONNECT h:1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n"], [forbidden]),
@@ -168,9 +167,13 @@ let ambiguous: [Conversation] = [
   Conversation(
     "CL.TE in a GET", ["GET / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"], [],
     .lengthAndCoding),
-  Conversation("a body behind CONNECT", ["CONNECT h:1 HTTP/1.1\r\nContent-Length: 5\r\n\r\n"], [], .tunnelBody),
+  Conversation("a body with GET", ["GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"], [], .unexpectedBody),
   Conversation(
-    "chunks behind CONNECT", ["CONNECT h:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"], [], .tunnelBody),
+    "chunks with HEAD", ["HEAD / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"], [], .unexpectedBody),
+  Conversation("a body with DELETE", ["DELETE / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"], [], .unexpectedBody),
+  Conversation("a body behind CONNECT", ["CONNECT h:1 HTTP/1.1\r\nContent-Length: 5\r\n\r\n"], [], .unexpectedBody),
+  Conversation(
+    "chunks behind CONNECT", ["CONNECT h:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"], [], .unexpectedBody),
   Conversation("a fold of blanks only", request("X: y", " \t"), [], .foldedField),
   Conversation("a fold of Upgrade", request("Upgrade: a", " b"), [], .foldedField),
   Conversation("a fold of Expect", request("Expect:", " 100-continue"), [], .foldedField),

@@ -145,7 +145,7 @@ struct Watcher: Equatable {
     for (sent, answer, expected) in [
       (head, forbidden, Opacity.expectation),
       (head, hints + forbidden, .expectation),
-      (head.replacing("POST", with: "GET"), forbidden, .expectation),
+      (head.replacing("POST", with: "PUT"), forbidden, .expectation),
       (head.replacing("Content-Length: 5", with: "Transfer-Encoding: chunked"), forbidden, .expectation),
       (get + head, ok + goOn + forbidden, nil),
       (get + head, goOn + ok + forbidden, .expectation),
