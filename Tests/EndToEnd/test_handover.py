@@ -424,6 +424,8 @@ class During(HandoverCase):
         self.assertEqual(self.answers(held), {V1})
         self.check_nothing_happened(door)
         go_on.touch()
+        # The command, which outlives bgproxyctl, has to see the file before the test's folder goes.
+        self.outcome(process)
 
     def test_a_rollback_while_the_command_runs_ends_both(self) -> None:
         door = self.http()
