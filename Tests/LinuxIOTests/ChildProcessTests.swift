@@ -32,7 +32,9 @@ import Testing
   }
 
   @Test func kill_endsWhatIgnoresTheRest() throws {
-    var child = try ChildProcess(shell: "trap '' TERM; while :; do sleep 0.01; done")
+    let folder = try TemporaryFolder()
+    var child = try ChildProcess(shell: "trap '' TERM; : > '\(folder.path)/ready'; while :; do sleep 0.01; done")
+    #expect(eventually { folder.names() == ["ready"] })
     child.terminate()
     child.kill()
     #expect(end(of: &child) == 137)
