@@ -23,6 +23,7 @@ public struct StatusReport: Codable, Equatable, Sendable {
   @Nullable public var hold: HoldReport?
   @Nullable public var drain: DrainReport?
   @Nullable public var lastSwitch: Receipt?
+  public var splice: SpliceReport
   public var listeners: [ListenerReport]
 
   /// The first that applies.
@@ -31,7 +32,7 @@ public struct StatusReport: Codable, Equatable, Sendable {
   public init(
     version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,
     switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int,
-    hold: HoldReport?, drain: DrainReport?, lastSwitch: Receipt?, listeners: [ListenerReport]
+    hold: HoldReport?, drain: DrainReport?, lastSwitch: Receipt?, splice: SpliceReport, listeners: [ListenerReport]
   ) {
     self.version = version
     self.pid = pid
@@ -43,6 +44,7 @@ public struct StatusReport: Codable, Equatable, Sendable {
     self.colors = colors
     self.held = held
     self.parked = parked
+    self.splice = splice
     self.listeners = listeners
     self.previous = previous
     self.switchedAt = switchedAt
@@ -51,6 +53,16 @@ public struct StatusReport: Codable, Equatable, Sendable {
     self.lastSwitch = lastSwitch
   }
 }
+/// Sustained transfers, whose bytes go through pipes instead of being copied.
+public struct SpliceReport: Codable, Equatable, Sendable {
+  /// That are open at present, at most `limit`; beyond it bytes are copied.
+  public var pipes: Int
+  public var limit: Int
+  /// That went through pipes since the start; those of sessions count them as well.
+  public var bytes: UInt64
+  public init(pipes: Int, limit: Int, bytes: UInt64) { (self.pipes, self.limit, self.bytes) = (pipes, limit, bytes) }
+}
+
 /// A hold that is in force: a pause or a handover.
 public struct HoldReport: Codable, Equatable, Sendable {
   public var since: String

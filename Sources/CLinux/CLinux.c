@@ -195,6 +195,21 @@ ssize_t linux_send(int fd, const void *from, size_t count) { return CHECKED(send
 
 int linux_shutdown_write(int fd) { return CHECKED(shutdown(fd, SHUT_WR)); }
 
+int linux_pipe(int *read_end, int *write_end) {
+  int ends[2];
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -errno;
+  *read_end = ends[0];
+  *write_end = ends[1];
+  return 0;
+}
+
+int linux_set_pipe_size(int fd, int size) { return CHECKED(fcntl(fd, F_SETPIPE_SZ, size)); }
+
+// Never SPLICE_F_MORE: it holds the end of a transfer back.
+ssize_t linux_splice(int from, int to, size_t count) {
+  return CHECKED(splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+}
+
 int linux_unsent_bytes(int fd) {
   int value = 0;
   int result = CHECKED(ioctl(fd, SIOCOUTQ, &value));
@@ -421,6 +436,10 @@ int linux_processor_count(void) {
 }
 
 void linux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int linux_online_processor_count(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
+
+int linux_page_size(void) { return (int)sysconf(_SC_PAGESIZE); }
 
 void linux_ignore_broken_pipe(void) { signal(SIGPIPE, SIG_IGN); }
 

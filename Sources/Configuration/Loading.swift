@@ -29,6 +29,8 @@ extension Settings {
     if let drain = members[.drain] { try settings.drain.read(drain) }
     if let timeouts = members[.timeouts] { try settings.timeouts.read(timeouts) }
     if let limits = members[.limits] { try settings.limits.read(limits) }
+    if let busyPoll = members[.busyPoll] { settings.busyPoll = try busyPoll.busyPoll() }
+    if let splice = members[.splice] { settings.splice = try splice.splice() }
     try settings.apply(overrides)
     guard !settings.listeners.isEmpty else {
       throw members.missing(.listeners, expected: "an array of 1 to \(mostListeners) listeners")
@@ -75,8 +77,8 @@ extension Settings {
 
 /// Keys of the interface that are refused by name until they are built.
 enum Planned {
-  static let root = ["health", "bake", "source", "busyPoll"]
-  static let listener = ["proxyProtocol", "source", "busyPoll"]
+  static let root = ["health", "bake", "source"]
+  static let listener = ["proxyProtocol", "source"]
   static let admin = ["metrics"]
 }
 

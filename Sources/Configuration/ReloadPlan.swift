@@ -8,7 +8,7 @@ public struct ReloadPlan: Equatable, Sendable {
   public let removed: [String]
   /// Names of listeners whose address, protocol, preview or targets differ, in the order of the new configuration.
   public let changed: [String]
-  /// Key paths, among `drain`, `timeouts` and `limits`, whose new value takes effect at once.
+  /// Key paths, outside of the listeners, whose new value takes effect at once.
   public let atOnce: [String]
   /// Key paths whose new value takes effect only with the next start.
   public let needsRestart: [String]
@@ -31,6 +31,8 @@ public struct ReloadPlan: Equatable, Sendable {
       ("timeouts.halfClosed", old.timeouts.halfClosed != new.timeouts.halfClosed),
       ("timeouts.hold", old.timeouts.hold != new.timeouts.hold),
       ("limits.sessions", old.limits.sessions != new.limits.sessions),
+      ("busyPoll", old.busyPoll != new.busyPoll),
+      ("splice", old.splice != new.splice),
     ])
     needsRestart = differing([
       ("workers", old.workers != new.workers),

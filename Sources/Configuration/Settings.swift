@@ -17,11 +17,13 @@ public struct Settings: Equatable, Sendable {
   public var drain: DrainSettings
   public var timeouts: TimeoutSettings
   public var limits: LimitSettings
+  public var busyPoll: BusyPollSetting
+  public var splice: SpliceSetting
 
   public init(
     listeners: [ListenerSettings], active: Color = .blue, stateFile: String, workers: Int = 0, admin: AdminSettings,
     drain: DrainSettings = DrainSettings(), timeouts: TimeoutSettings = TimeoutSettings(),
-    limits: LimitSettings = LimitSettings()
+    limits: LimitSettings = LimitSettings(), busyPoll: BusyPollSetting = .auto, splice: SpliceSetting = .auto
   ) {
     self.listeners = listeners
     self.active = active
@@ -31,6 +33,8 @@ public struct Settings: Equatable, Sendable {
     self.drain = drain
     self.timeouts = timeouts
     self.limits = limits
+    self.busyPoll = busyPoll
+    self.splice = splice
   }
 }
 
@@ -114,7 +118,7 @@ public struct LimitSettings: Equatable, Sendable {
 
 extension Settings: Encodable {
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case listeners, active, stateFile, workers, admin, drain, timeouts, limits
+    case listeners, active, stateFile, workers, admin, drain, timeouts, limits, busyPoll, splice
   }
 }
 

@@ -6,6 +6,7 @@ import LinuxIO
 public struct EventLoop: ~Copyable {
   @usableFromInline let epoll: Epoll
   public var timers = TimerQueue()
+  public var polling = BusyPolling()
   /// The time at which the current tick woke up.
   public private(set) var now: Instant
   private let clock: @Sendable () -> Instant
@@ -40,6 +41,8 @@ public struct EventLoop: ~Copyable {
     var milliseconds: Int32 = -1
     if hasDeferredWork {
       milliseconds = 0
+    } else if case let length = polling.beforeSleep(), length > 0, let count = try poll(for: length) {
+      return count
     } else if let deadline = timers.nextDeadline {
       // Rounded up: waking before the deadline would only mean waiting again.
       let time = clock()
@@ -49,6 +52,24 @@ public struct EventLoop: ~Copyable {
     let count = try epoll.wait(milliseconds: milliseconds)
     now = clock()
     return count
+  }
+
+  /// Looks again and again until something is ready or a timer is due; nil where neither is so within the time.
+  private mutating func poll(for nanoseconds: UInt64) throws(Errno) -> Int? {
+    let end = clock().nanoseconds &+ nanoseconds
+    while true {
+      let count = try epoll.wait(milliseconds: 0)
+      now = clock()
+      if count > 0 {
+        polling.looked(found: true)
+        return count
+      }
+      if let deadline = timers.nextDeadline, deadline <= now { return 0 }
+      if now.nanoseconds >= end {
+        polling.looked(found: false)
+        return nil
+      }
+    }
   }
 
   @inlinable

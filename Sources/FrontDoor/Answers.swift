@@ -23,6 +23,7 @@ extension FrontDoor {
       colors: ByColor(blue: colorReport(.blue, report), green: colorReport(.green, report)), held: report.held,
       parked: report.parked, hold: holding.map { holdReport($0, report) },
       drain: drain.map { drainReport($0, report) }, lastSwitch: receipts.last,
+      splice: SpliceReport(pipes: pipes.inUse, limit: pipes.limit, bytes: report.splicedBytes),
       listeners: listeners.map(listenerReport))
   }
 

@@ -23,6 +23,7 @@ public actor FrontDoor {
   var settings: Settings
   let descriptorLimit: Int
   let budget: SessionBudget
+  let pipes: PipeBudget
   var targetBook: TargetBook
   var listeners: [OpenListener] = []
   var lastListenerNumber: UInt32 = 0
@@ -124,12 +125,13 @@ public actor FrontDoor {
     receipts = found.history
     resolver = try Resolver()
     budget = SessionBudget(limit: Self.sessionLimit(settings, descriptorLimit: descriptorLimit))
+    pipes = PipeBudget.ofThisSystem()
     let count = Self.workerCount(settings)
     let news = NewsRelay(reactor)
     workers = try WorkerPool(
       count: count, capacity: Self.descriptorSessions(settings, descriptorLimit: descriptorLimit), word: word,
-      board: targetBook.board, budget: budget, settings: RelaySettings(settings.timeouts), news: news.pass)
-    workers.apply(routes, RelaySettings(settings.timeouts))
+      board: targetBook.board, budget: budget, pipes: pipes, settings: RelaySettings(settings), news: news.pass)
+    workers.apply(routes, RelaySettings(settings))
     news.frontDoor = self
   }
 
@@ -229,9 +231,10 @@ public actor FrontDoor {
   private static let mostSessions = 4_000_000
 
   /// Descriptors that sessions never get, so that the operator is always heard: admin connections, the files and
-  /// sockets of each worker and listener, and some to spare for the state file and a reload.
+  /// sockets of each worker and listener, pipes, and some to spare for the state file and a reload.
   private static func reservedDescriptors(_ settings: Settings) -> Int {
     64 + HTTPServer.Limits().connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
+      + 2 * PipeBudget.ofThisSystem().limit
   }
 
   /// The sessions that the descriptor limit allows: each has a client's and a backend's. Where the limit is small, half
@@ -254,9 +257,23 @@ public actor FrontDoor {
 }
 
 extension RelaySettings {
-  init(_ timeouts: TimeoutSettings) {
+  init(_ settings: Settings) {
+    let timeouts = settings.timeouts
     self.init(
       connectTimeout: timeouts.connect, idleTimeout: timeouts.idle, halfClosedTimeout: timeouts.halfClosed,
-      holdTimeout: timeouts.hold)
+      holdTimeout: timeouts.hold, busyPoll: BusyPolling.Mode(settings.busyPoll), splices: settings.splice == .auto)
+  }
+}
+
+extension BusyPolling.Mode {
+  /// With a single processor, looking would only keep from running whoever is waited for. A process that is bound to
+  /// one of several may look: others run beside it.
+  init(_ setting: BusyPollSetting) {
+    self =
+      switch setting {
+      case .auto: Process.onlineProcessorCount > 1 ? .auto : .off
+      case .off: .off
+      case .microseconds(let count): .fixed(UInt64(count) * 1000)
+      }
   }
 }

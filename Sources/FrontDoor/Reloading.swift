@@ -75,7 +75,7 @@ extension FrontDoor {
     listeners = opened
     lastListenerNumber = number
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
-    workers.apply(routes, RelaySettings(settings.timeouts))
+    workers.apply(routes, RelaySettings(settings))
     budget.setLimit(sessionLimit)
     // An address that goes on under another name, or as another kind of door, is watched by the new door after the
     // old one was let go; connections wait in the backlog meanwhile.
@@ -123,7 +123,7 @@ extension FrontDoor {
     if let routes = try? book.routes(for: wanted, resolved: resolved.addresses) {
       targetBook = book
       addresses = resolved.addresses
-      workers.apply(routes, RelaySettings(settings.timeouts))
+      workers.apply(routes, RelaySettings(settings))
     }
     retryNames(resolved.failures)
   }

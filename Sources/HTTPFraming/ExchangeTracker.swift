@@ -144,6 +144,17 @@ public struct ExchangeTracker: Sendable {
     request.beginBody(length)
   }
 
+  /// How many of the request's next bytes tell nothing, and may go by without being looked at. Opaque: all.
+  public var unseenOfRequest: Int { isOpaque ? .max : request.unseen }
+
+  /// So many of them, at most `unseenOfRequest`, have gone by.
+  public mutating func passRequest(_ count: Int) {
+    if !isOpaque, count > 0 {
+      awaitsContinue = false
+      request.pass(count)
+    }
+  }
+
   // MARK: Answers
 
   /// Takes bytes of the oldest outstanding answer, up to the end of the final one; answers the offset behind what it
@@ -174,6 +185,14 @@ public struct ExchangeTracker: Sendable {
       becomeOpaque(error)
       return bytes.count
     }
+  }
+
+  /// How many of the answer's next bytes tell nothing, and may go by without being looked at. Opaque: all.
+  public var unseenOfAnswer: Int { isOpaque ? .max : lastAnswerEnded ? 0 : answer.unseen }
+
+  /// So many of them, at most `unseenOfAnswer`, have gone by.
+  public mutating func passAnswer(_ count: Int) {
+    if !isOpaque { answer.pass(count) }
   }
 
   /// False: an interim answer has ended.

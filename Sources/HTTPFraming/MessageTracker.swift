@@ -24,6 +24,22 @@ struct MessageTracker: Sendable {
     }
   }
 
+  /// Bytes of a body that tell nothing: all but the last of those whose number is known, or all that come until the
+  /// connection ends.
+  var unseen: Int {
+    switch phase {
+    case .bytes: Int(clamping: left - 1)
+    case .untilClose: .max
+    case .between, .head, .chunks: 0
+    }
+  }
+
+  /// So many of them, at most `unseen`, have gone by.
+  mutating func pass(_ count: Int) {
+    precondition(count <= unseen)
+    if phase == .bytes { left -= UInt64(count) }
+  }
+
   /// Takes bytes of a body; `phase` is `between` where it has ended.
   mutating func takeBody(_ bytes: Span<UInt8>, from offset: inout Int) throws(Opacity) {
     switch phase {

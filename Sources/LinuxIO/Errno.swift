@@ -19,6 +19,11 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
       || self == .noSpace
   }
 
+  /// The kernel does not do this with such a descriptor, or has no memory for it now: of splice(2), whose peer has
+  /// done nothing wrong.
+  public var isRefusal: Bool { self == .invalidArgument || self == .noMemory }
+
+  public static let invalidArgument = Errno(rawValue: EINVAL)
   public static let wouldBlock = Errno(rawValue: EAGAIN)
   public static let inProgress = Errno(rawValue: EINPROGRESS)
   public static let connectionReset = Errno(rawValue: ECONNRESET)

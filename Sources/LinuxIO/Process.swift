@@ -9,6 +9,9 @@ public enum Process {
   /// Processors that this process may run on, 1 or more: sched_getaffinity(2).
   public static var processorCount: Int { max(1, Int(linux_processor_count())) }
 
+  /// Processors of the machine.
+  public static var onlineProcessorCount: Int { max(1, Int(linux_online_processor_count())) }
+
   /// At most 15 bytes are kept: pthread_setname_np(3).
   public static func nameThread(_ name: String) { unsafe linux_name_thread(String(name.prefix(15))) }
 

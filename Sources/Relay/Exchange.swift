@@ -82,6 +82,9 @@ import Switching
     copied += Int32(bytes.count)
   }
 
+  /// What comes of the request is copied, as long as it is little.
+  fileprivate var mayBeSentAgain: Bool { copies }
+
   /// What is outstanding can not be sent again, or need not.
   mutating func dropCopy(_ lane: inout Lane) {
     copies = false
@@ -160,6 +163,13 @@ enum Requests: FlowWatch {
     return offset
   }
 
+  /// Of a body whose length is known, all but the last byte, with which the request ends.
+  static func unseen(_ exchange: borrowing Exchange) -> Int {
+    exchange.mayBeSentAgain ? 0 : exchange.tracker.unseenOfRequest
+  }
+
+  static func passUnseen(_ count: Int, _ exchange: inout Exchange) { exchange.tracker.passRequest(count) }
+
   static func passesEnd(_: inout Exchange) -> Bool { true }
 }
 
@@ -186,6 +196,10 @@ enum Answers: FlowWatch {
     }
     return offset
   }
+
+  static func unseen(_ exchange: borrowing Exchange) -> Int { exchange.tracker.unseenOfAnswer }
+
+  static func passUnseen(_ count: Int, _ exchange: inout Exchange) { exchange.tracker.passAnswer(count) }
 
   /// FIN that an idle backend sends, or one that has met a request on its way, is not the client's matter.
   static func passesEnd(_ exchange: inout Exchange) -> Bool {

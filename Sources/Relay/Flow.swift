@@ -1,3 +1,4 @@
+import EventCore
 import LinuxIO
 
 /// What looks at the bytes of one direction on their way. Static, so that a flow which nobody watches pays nothing.
@@ -6,6 +7,9 @@ protocol FlowWatch {
   /// a backend sends, it is thrown away.
   static func admit(_ bytes: UnsafeRawBufferPointer, _ exchange: inout Exchange, _ lane: inout Lane) -> Int
   static var keepsRest: Bool { get }
+  /// How many of the bytes to come may go on without being looked at: through a pipe. What went so is told.
+  static func unseen(_ exchange: borrowing Exchange) -> Int
+  static func passUnseen(_ count: Int, _ exchange: inout Exchange)
   /// The source has sent FIN, after all of its bytes: whether the sink is to be told.
   static func passesEnd(_ exchange: inout Exchange) -> Bool
 }
@@ -16,6 +20,10 @@ enum Unwatched: FlowWatch {
   static func admit(_ bytes: UnsafeRawBufferPointer, _: inout Exchange, _: inout Lane) -> Int { bytes.count }
   static var keepsRest: Bool { true }
   @inline(__always)
+  static func unseen(_: borrowing Exchange) -> Int { .max }
+  @inline(__always)
+  static func passUnseen(_: Int, _: inout Exchange) {}
+  @inline(__always)
   static func passesEnd(_: inout Exchange) -> Bool { true }
 }
 
@@ -24,6 +32,9 @@ enum Unwatched: FlowWatch {
 /// The invariant: whoever leaves bytes undelivered leaves readiness known or work deferred. `pump` returns only when
 /// the source is known to be empty, the sink is known to be full, everything including FIN has been handed on, one of
 /// the two is broken, its budget is spent (`moreToDo`, and the caller comes back), or its watch stops it.
+///
+/// What the sink does not take is held: in a buffer, or, in a sustained transfer, in the pipe that it went into without
+/// being copied. Never in both, and nothing new is taken from the source before it is gone; FIN comes behind it.
 @safe struct Flow: ~Copyable {
   enum Outcome {
     /// An event will tell when to go on.
@@ -43,28 +54,41 @@ enum Unwatched: FlowWatch {
     case sourceEnded
   }
 
-  /// Four full reads: long enough to keep a bulk transfer going, short enough that it delays nobody for more than some
-  /// hundred microseconds.
-  static let byteBudget = 4 * Lane.bufferSize
+  /// One pipe: long enough to keep a bulk transfer going, short enough that it delays nobody for more than some hundred
+  /// microseconds.
+  static let byteBudget = PipePool.largestPipe
+  /// Full reads, one after another, that make a transfer a sustained one.
+  private static let sustained: UInt8 = 4
+  /// A sustained transfer of which so little comes at a time is none any more after `sustained` of them; more than that
+  /// may go unseen before a pipe pays.
+  private static let little = 16_384
 
   private enum End { case open, finReceived, finSent }
 
-  /// Bytes that the sink did not take, and after them bytes that may not go on yet; nil while nothing is held.
+  /// Bytes that the sink did not take, and after them bytes that may not go on yet; nil while there are none.
   private var held: UnsafeMutableRawPointer?
   private var heldStart: Int32 = 0
   /// Up to here they were admitted.
   private var heldAdmitted: Int32 = 0
   private var heldEnd: Int32 = 0
+  /// Bytes in the pipe.
+  private var piped: Int32 = 0
+  /// The pipe that bytes are in; of no meaning while there are none.
+  private var pipe = Token(rawValue: 0)
   private var end = End.open
+  /// Full reads one after another; `sustained` and more, those that brought little count against it.
+  private var fullReads: UInt8 = 0
+  private var heldIsLarge = false
   /// Bytes received from the source since the session began.
   private(set) var bytes: UInt64 = 0
 
   init() { unsafe held = nil }
 
   var hasEnded: Bool { end == .finSent }
-  var hasHeldBytes: Bool { unsafe held != nil }
+  var hasHeldBytes: Bool { hasBuffer || piped > 0 }
   /// Held bytes that were admitted: the sink has to take them.
-  var hasAdmittedBytes: Bool { hasHeldBytes && heldAdmitted > heldStart }
+  var hasAdmittedBytes: Bool { hasBuffer && heldAdmitted > heldStart || piped > 0 }
+  private var hasBuffer: Bool { unsafe held != nil }
 
   /// Moves what can be moved now.
   mutating func pump<Watch: FlowWatch>(
@@ -73,12 +97,14 @@ enum Unwatched: FlowWatch {
   ) -> Outcome {
     var budget = Self.byteBudget
     while true {
-      if hasHeldBytes {
+      if hasBuffer {
         admitHeld(Watch.self, &lane, &exchange)
         if hasAdmittedBytes {
           guard sink.isWritable, sendHeld(to: &sink, &lane) else { return sink.isBroken ? .sinkBroken : .waiting }
         }
-        if hasHeldBytes { return .gated }
+        if hasBuffer { return .gated }
+      } else if piped > 0 {
+        guard sink.isWritable, drainPipe(into: &sink, &lane) else { return sink.isBroken ? .sinkBroken : .waiting }
       }
       switch end {
       case .open: break
@@ -91,12 +117,29 @@ enum Unwatched: FlowWatch {
       }
       guard source.isReadable else { return .waiting }
       guard budget > 0 else { return .moreToDo }
-      switch unsafe source.socket.receive(into: lane.scratch) {
+      if fullReads >= Self.sustained, let spliced = splice(Watch.self, from: source, &lane, &exchange) {
+        switch spliced {
+        case .bytes(let count):
+          budget -= count
+          continue
+        case .wouldBlock:
+          source.isReadable = false
+          return .waiting
+        case .failed(let errno) where !errno.isRefusal:
+          source.isBroken = true
+          source.isReadable = false
+          return .sourceBroken
+        case .endOfFile, .failed: fullReads = 0
+        }
+      }
+      let room = fullReads >= Self.sustained ? Lane.scratchSize : Lane.bufferSize
+      switch unsafe source.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: lane.scratch[..<room])) {
       case .bytes(let count):
         budget -= count
         bytes &+= UInt64(count)
+        fullReads = count >= Lane.bufferSize ? min(fullReads + 1, Self.sustained) : 0
         // A short read has emptied the socket, and new bytes are a new edge: epoll(7).
-        if count < Lane.bufferSize && !source.shortReadsMislead { source.isReadable = false }
+        if count < room && !source.shortReadsMislead { source.isReadable = false }
         let admitted = unsafe Watch.admit(UnsafeRawBufferPointer(rebasing: lane.scratch[..<count]), &exchange, &lane)
         let kept = Watch.keepsRest ? count : admitted
         guard send(admitted, of: kept, to: &sink, &lane) else { return .sinkBroken }
@@ -117,9 +160,65 @@ enum Unwatched: FlowWatch {
     }
   }
 
+  // MARK: Through a pipe
+
+  /// Takes what the source has into a pipe; nil where it has to be copied.
+  ///
+  /// The pipe is empty before, so `wouldBlock` says that the source is. Where a short read would mislead, so would that
+  /// (splice(2) stops at an urgent byte, too), and what there still is, is copied.
+  private mutating func splice<Watch: FlowWatch>(
+    _: Watch.Type, from source: borrowing Endpoint, _ lane: inout Lane, _ exchange: inout Exchange
+  ) -> Transfer? {
+    let unseen = Watch.unseen(exchange)
+    guard unseen > Self.little, !source.shortReadsMislead, !source.isBroken, let pipe = lane.pipes.take() else {
+      return nil
+    }
+    let result = lane.pipes.fill(pipe, from: source.socket, atMost: unseen)
+    guard case .bytes(let count) = result else {
+      lane.pipes.giveBack(pipe)
+      return result
+    }
+    self.pipe = pipe
+    piped = Int32(count)
+    bytes &+= UInt64(count)
+    Watch.passUnseen(count, &exchange)
+    fullReads = count > Self.little ? Self.sustained : fullReads + 1
+    if fullReads == 2 * Self.sustained { fullReads = 0 }
+    return result
+  }
+
+  /// True: the pipe is empty. Only a call that would block says that the sink takes no more: the kernel hands on piece by
+  /// piece and may stop in between.
+  private mutating func drainPipe(into sink: inout Endpoint, _ lane: inout Lane) -> Bool {
+    while piped > 0 {
+      switch lane.pipes.drain(pipe, into: sink.socket, atMost: Int(piped)) {
+      case .bytes(let count): piped -= Int32(count)
+      case .wouldBlock:
+        sink.isWritable = false
+        return false
+      case .endOfFile, .failed:
+        sink.isBroken = true
+        return false
+      }
+    }
+    lane.pipes.giveBack(pipe)
+    return true
+  }
+
+  private mutating func dropPipe(_ lane: inout Lane) {
+    if piped > 0 { lane.pipes.drop(pipe) }
+    piped = 0
+  }
+
   /// Lets go of what is held: the session is over.
   mutating func discard(_ lane: inout Lane) {
-    if let buffer = unsafe held { unsafe lane.buffers.give(back: buffer) }
+    dropBuffer(&lane)
+    dropPipe(&lane)
+  }
+
+  private mutating func dropBuffer(_ lane: inout Lane) {
+    guard let buffer = unsafe held else { return }
+    if heldIsLarge { unsafe lane.largeBuffers.give(back: buffer) } else { unsafe lane.buffers.give(back: buffer) }
     unsafe held = nil
   }
 
@@ -143,7 +242,8 @@ enum Unwatched: FlowWatch {
       }
     }
     if sent < count {
-      let buffer = unsafe lane.buffers.take()
+      heldIsLarge = count - sent > Lane.bufferSize
+      let buffer = unsafe heldIsLarge ? lane.largeBuffers.take() : lane.buffers.take()
       unsafe buffer.copyMemory(from: lane.scratch.baseAddress! + sent, byteCount: count - sent)
       unsafe held = buffer
       heldStart = 0
@@ -168,7 +268,7 @@ enum Unwatched: FlowWatch {
     switch unsafe sink.socket.send(UnsafeRawBufferPointer(start: buffer + Int(heldStart), count: count)) {
     case .bytes(count):
       heldStart = heldAdmitted
-      if heldStart == heldEnd { discard(&lane) }
+      if heldStart == heldEnd { dropBuffer(&lane) }
       return true
     case .bytes(let part):
       heldStart += Int32(part)
@@ -181,21 +281,23 @@ enum Unwatched: FlowWatch {
 
   /// Lets go of admitted bytes that are held: nobody is there to take them any more.
   mutating func dropAdmitted(_ lane: inout Lane) {
-    guard hasHeldBytes else { return }
+    dropPipe(&lane)
+    guard hasBuffer else { return }
     heldStart = heldAdmitted
-    if heldStart == heldEnd { discard(&lane) }
+    if heldStart == heldEnd { dropBuffer(&lane) }
   }
 
-  private var waitingCount: Int { hasHeldBytes ? Int(heldEnd - heldAdmitted) : 0 }
+  private var waitingCount: Int { hasBuffer ? Int(heldEnd - heldAdmitted) : 0 }
 
   /// Whether so many bytes can be put before those that wait to be admitted.
-  func hasRoom(for count: Int) -> Bool { waitingCount + count <= Lane.bufferSize }
+  func hasRoom(for count: Int) -> Bool { piped == 0 && waitingCount + count <= Lane.bufferSize }
 
   /// Puts bytes that were admitted before, and are to be sent again, before those that wait to be admitted. There has to
   /// be room. Admitted bytes that are still held are among them, so these are dropped. FIN is sent again as well.
   mutating func putBack(_ bytes: UnsafeRawBufferPointer, _ lane: inout Lane) {
     precondition(hasRoom(for: bytes.count))
     let rest = waitingCount
+    if !hasBuffer { heldIsLarge = false }
     let buffer = unsafe held ?? lane.buffers.take()
     // The two may overlap: memmove(3).
     unsafe (buffer + bytes.count).copyMemory(from: buffer + Int(heldEnd) - rest, byteCount: rest)

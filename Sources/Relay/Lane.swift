@@ -4,6 +4,8 @@ import Switching
 @safe struct Lane: ~Copyable {
   /// One full read: what a sink leaves of it always fits into a buffer.
   static let bufferSize = 65_536
+  /// One read of a sustained transfer that is copied.
+  static let scratchSize = 262_144
   /// The longest request that is kept for being sent again: the heads that servers accept are rarely longer.
   static let copySize = 8192
 
@@ -12,15 +14,19 @@ import Switching
   /// For bytes that a sink did not take, or that wait for their claim. 16 MiB are kept: enough that stalls which come
   /// and go do not allocate, little enough to keep.
   var buffers = BufferPool(size: Self.bufferSize, mostKept: 256)
+  /// For what a sink left of a read of a sustained transfer: 4 MiB are kept.
+  var largeBuffers = BufferPool(size: Self.scratchSize, mostKept: 16)
+  var pipes: PipePool
   /// For requests that may have to be sent again; one for each that waits for its answer. 32 MiB at most are kept.
   var copies = BufferPool(size: Self.copySize, mostKept: 4096)
   let word: ActiveWord
   /// The front door stops: http sessions end at their next boundary.
   var isStopping = false
 
-  init(word: ActiveWord) {
-    unsafe scratch = .allocate(byteCount: Self.bufferSize, alignment: 4096)
+  init(word: ActiveWord, pipes: PipeBudget) {
+    unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
     self.word = word
+    self.pipes = PipePool(budget: pipes)
   }
 
   deinit { unsafe scratch.deallocate() }

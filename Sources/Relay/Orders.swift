@@ -81,10 +81,12 @@ public struct WorkerReport: Sendable {
   /// Sessions of protocol http that have no backend, since nothing was asked.
   public var parked: Int
   public var census: ByColor<StateCensus>
+  /// Bytes that went through pipes.
+  public var splicedBytes: UInt64
 
   public static let empty = WorkerReport(
     sessions: [0, 0, 0, 0], counters: Array(repeating: TrafficCounters(), count: 4), tally: DrainTally(),
-    closedTally: DrainTally(), held: 0, parked: 0, census: ByColor(both: StateCensus()))
+    closedTally: DrainTally(), held: 0, parked: 0, census: ByColor(both: StateCensus()), splicedBytes: 0)
 
   static func + (a: WorkerReport, b: WorkerReport) -> WorkerReport {
     var sum = a
@@ -96,6 +98,7 @@ public struct WorkerReport: Sendable {
     sum.closedTally = a.closedTally + b.closedTally
     sum.held += b.held
     sum.parked += b.parked
+    sum.splicedBytes += b.splicedBytes
     for color in Color.allCases { sum.census[color] = a.census[color] + b.census[color] }
     return sum
   }

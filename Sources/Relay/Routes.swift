@@ -1,3 +1,4 @@
+public import EventCore
 import LinuxIO
 import Switching
 import Synchronization
@@ -23,18 +24,26 @@ public struct Routes: Sendable {
   public init(targets: [ListenerID: ByColor<[Target]>]) { self.targets = targets }
 }
 
-/// Timeouts and limits that a reload can change. All in milliseconds, 1 or more.
+/// What a reload can change. Times are in milliseconds, 1 or more.
 public struct RelaySettings: Sendable, Equatable {
   public var connectTimeout: Int64
   public var idleTimeout: Int64
   public var halfClosedTimeout: Int64
   /// The longest that a client waits for a hold to end.
   public var holdTimeout: Int64
-  public init(connectTimeout: Int64, idleTimeout: Int64, halfClosedTimeout: Int64, holdTimeout: Int64) {
+  public var busyPoll: BusyPolling.Mode
+  /// Sustained transfers go through pipes.
+  public var splices: Bool
+  public init(
+    connectTimeout: Int64, idleTimeout: Int64, halfClosedTimeout: Int64, holdTimeout: Int64,
+    busyPoll: BusyPolling.Mode, splices: Bool
+  ) {
     self.connectTimeout = connectTimeout
     self.idleTimeout = idleTimeout
     self.halfClosedTimeout = halfClosedTimeout
     self.holdTimeout = holdTimeout
+    self.busyPoll = busyPoll
+    self.splices = splices
   }
 }
 

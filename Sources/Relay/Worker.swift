@@ -8,14 +8,16 @@ final class WorkerShared: Sendable {
   let word: ActiveWord
   let board: TargetBoard
   let budget: SessionBudget
+  let pipes: PipeBudget
   let gates: [WorkerGate]
   let news: @Sendable (WorkerNews) -> Void
 
   init(
-    word: ActiveWord, board: TargetBoard, budget: SessionBudget, gates: [WorkerGate],
+    word: ActiveWord, board: TargetBoard, budget: SessionBudget, pipes: PipeBudget, gates: [WorkerGate],
     news: @escaping @Sendable (WorkerNews) -> Void
   ) {
-    (self.word, self.board, self.budget, self.gates, self.news) = (word, board, budget, gates, news)
+    (self.word, self.board, self.budget, self.pipes) = (word, board, budget, pipes)
+    (self.gates, self.news) = (gates, news)
   }
 }
 
@@ -107,7 +109,7 @@ struct Worker: ~Copyable {
     self.settings = settings
     self.mailbox = mailbox
     self.loop = loop
-    lane = Lane(word: shared.word)
+    lane = Lane(word: shared.word, pipes: shared.pipes)
     sessions = Slab(capacity: capacity)
     confirmed = shared.word.load().assignment
   }
@@ -124,6 +126,7 @@ struct Worker: ~Copyable {
     let count = try loop.wait(hasDeferredWork: !deferred.isEmpty || sweepCursor != nil)
     for index in 0..<count {
       let (token, readiness) = loop.event(at: index)
+      loop.polling.saw(token)
       handle(token, readiness)
     }
     // As many as there are now: one that arms another for this very moment must not keep the tick from ending.
@@ -189,7 +192,7 @@ struct Worker: ~Copyable {
       case .close(let door, let done):
         close(door)
         done()
-      case .apply(let routes, let settings): (self.routes, self.settings) = (routes, settings)
+      case .apply(let routes, let settings): apply(routes, settings)
       case .confirm(let assignment, let reply): replies.append((confirm(assignment), reply))
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)
@@ -199,11 +202,18 @@ struct Worker: ~Copyable {
     }
   }
 
+  private mutating func apply(_ routes: Routes, _ settings: RelaySettings) {
+    self.routes = routes
+    self.settings = settings
+    loop.polling.mode = settings.busyPoll
+    lane.pipes.isUsed = settings.splices
+  }
+
   private mutating func answerReplies() {
     var report = WorkerReport(
       sessions: sessionsByAccount.indices.map { sessionsByAccount[$0] },
       counters: counters.indices.map { counters[$0] }, tally: tally, closedTally: DrainTally(), held: heldSessions,
-      parked: parkedSessions, census: census())
+      parked: parkedSessions, census: census(), splicedBytes: lane.pipes.bytes)
     for (closed, reply) in replies {
       report.closedTally = closed
       reply(report)

@@ -41,12 +41,12 @@ public final class WorkerPool: Sendable {
   ///   - capacity: the most sessions that any of them will ever hold.
   ///   - news: called on the workers' threads; must not wait.
   public init(
-    count: Int, capacity: Int, word: ActiveWord, board: TargetBoard, budget: SessionBudget, settings: RelaySettings,
-    news: @escaping @Sendable (WorkerNews) -> Void
+    count: Int, capacity: Int, word: ActiveWord, board: TargetBoard, budget: SessionBudget, pipes: PipeBudget,
+    settings: RelaySettings, news: @escaping @Sendable (WorkerNews) -> Void
   ) throws(Errno) {
     var gates: [WorkerGate] = []
     for _ in 0..<count { gates.append(try WorkerGate()) }
-    shared = WorkerShared(word: word, board: board, budget: budget, gates: gates, news: news)
+    shared = WorkerShared(word: word, board: board, budget: budget, pipes: pipes, gates: gates, news: news)
     var threads: [LoopThread] = []
     for index in 0..<count {
       let runner = Runner(try Worker(index: index, shared: shared, capacity: capacity, settings: settings))

@@ -66,6 +66,12 @@ ssize_t linux_peek(int fd);
 /// send(2) with MSG_NOSIGNAL.
 ssize_t linux_send(int fd, const void *from, size_t count);
 int linux_shutdown_write(int fd);
+/// pipe2(2): non-blocking, close-on-exec. Answers 0.
+int linux_pipe(int *read_end, int *write_end);
+/// F_SETPIPE_SZ, pipe(7): answers the size in force, a power of two of pages.
+int linux_set_pipe_size(int fd, int size);
+/// splice(2) between a pipe and a socket, without waiting. -EAGAIN: the source is empty or the sink is full.
+ssize_t linux_splice(int from, int to, size_t count);
 /// Bytes not yet acknowledged by the peer (TCP), or not yet read by it (AF_UNIX): SIOCOUTQ, tcp(7).
 int linux_unsent_bytes(int fd);
 /// Bytes that wait to be read: SIOCINQ, tcp(7).
@@ -130,8 +136,12 @@ void linux_format_time(int64_t microseconds_since_1970, char *into);
 int64_t linux_raise_descriptor_limit(void);
 /// Processors that this process may run on: sched_getaffinity(2).
 int linux_processor_count(void);
+/// Processors of the machine that are online: sysconf(3).
+int linux_online_processor_count(void);
 void linux_name_thread(const char *name);
 void linux_ignore_broken_pipe(void);
+/// Bytes of a page of memory.
+int linux_page_size(void);
 /// Sends one datagram to the AF_UNIX address that `path` names (a leading @ stands for an abstract one): sd_notify(3).
 int linux_notify(const char *path, const char *message);
 
