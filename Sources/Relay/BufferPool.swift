@@ -3,6 +3,7 @@
   /// Bytes of each buffer.
   let size: Int
   private let mostKept: Int
+  private(set) var inUse = 0
   private var free: [UnsafeMutableRawPointer] = unsafe []
 
   init(size: Int, mostKept: Int) {
@@ -16,10 +17,12 @@
   }
 
   mutating func take() -> UnsafeMutableRawPointer {
+    inUse += 1
     return unsafe free.popLast() ?? .allocate(byteCount: size, alignment: 16)
   }
 
   mutating func give(back buffer: UnsafeMutableRawPointer) {
+    inUse -= 1
     if unsafe free.count < mostKept {
       unsafe free.append(buffer)
     } else {

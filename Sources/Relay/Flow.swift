@@ -132,7 +132,7 @@ enum Unwatched: FlowWatch {
         case .endOfFile, .failed: fullReads = 0
         }
       }
-      let room = fullReads >= Self.sustained ? Lane.scratchSize : Lane.bufferSize
+      let room = fullReads >= Self.sustained ? lane.largeRead : Lane.bufferSize
       switch unsafe source.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: lane.scratch[..<room])) {
       case .bytes(let count):
         budget -= count

@@ -4,8 +4,10 @@ import Switching
 @safe struct Lane: ~Copyable {
   /// One full read: what a sink leaves of it always fits into a buffer.
   static let bufferSize = 65_536
-  /// One read of a sustained transfer that is copied.
-  static let scratchSize = 262_144
+  /// One read of a sustained transfer that is copied: measured from 128 KiB to 1 MiB, docs/measurements.md.
+  static let scratchSize = 524_288
+  /// What a sink may leave of so many of them at a time; with more, reads are small again.
+  private static let mostLargeBuffers = 16
   /// The longest request that is kept for being sent again: the heads that servers accept are rarely longer.
   static let copySize = 8192
 
@@ -14,8 +16,8 @@ import Switching
   /// For bytes that a sink did not take, or that wait for their claim. 16 MiB are kept: enough that stalls which come
   /// and go do not allocate, little enough to keep.
   var buffers = BufferPool(size: Self.bufferSize, mostKept: 256)
-  /// For what a sink left of a read of a sustained transfer: 4 MiB are kept.
-  var largeBuffers = BufferPool(size: Self.scratchSize, mostKept: 16)
+  /// For what a sink left of a large read.
+  var largeBuffers = BufferPool(size: Self.scratchSize, mostKept: mostLargeBuffers)
   var pipes: PipePool
   /// For requests that may have to be sent again; one for each that waits for its answer. 32 MiB at most are kept.
   var copies = BufferPool(size: Self.copySize, mostKept: 4096)
@@ -30,6 +32,9 @@ import Switching
   }
 
   deinit { unsafe scratch.deallocate() }
+
+  /// How much may be read of a sustained transfer: what a sink leaves of it has to have its place.
+  var largeRead: Int { largeBuffers.inUse < Self.mostLargeBuffers ? Self.scratchSize : Self.bufferSize }
 
   /// The claim: the one place where a session, or a request, learns which color it belongs to, by one read of the word.
   @inline(__always)

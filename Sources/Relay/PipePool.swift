@@ -44,7 +44,7 @@ struct PipePool: ~Copyable {
   /// Whether the operator wants it.
   var isUsed = true
   private let budget: PipeBudget
-  private var pipes: Slab<Pipe>
+  private var pipes: Slab<SplicePipe>
   private var free: [Token] = []
   private var declined = 0
   /// Bytes that went through pipes.
@@ -67,7 +67,7 @@ struct PipePool: ~Copyable {
     guard budget.take() else { return nil }
     var size = Self.largestPipe
     while size >= Self.smallestPipe {
-      if let pipe = try? Pipe.make(capacity: Int32(size)), let token = pipes.insert(pipe) { return token }
+      if let pipe = try? SplicePipe.make(capacity: Int32(size)), let token = pipes.insert(pipe) { return token }
       size /= 2
     }
     budget.giveBack()

@@ -54,6 +54,16 @@ import Testing
     #expect(settings == expected, "the sample shows the defaults")
   }
 
+  @Test(
+    arguments: [("auto", .auto), ("off", .off), ("1us", .microseconds(1)), ("1000us", .microseconds(1000))]
+      as [(String, BusyPollSetting)])
+  func busyPoll_isReadAndWrittenAlike(text: String, setting: BusyPollSetting) throws {
+    let settings = try load(smallest.dropLast() + ", busyPoll: '\(text)'}")
+    #expect(settings.busyPoll == setting)
+    let written = try JSONEncoder().encode(settings)
+    #expect(try Settings.load(text: Array(written), file: "b", environment: rootPaths) == settings)
+  }
+
   @Test func encoding_isAConfigurationFile() throws {
     for text in [try sampleFile(), Array(smallest.utf8)] {
       let settings = try Settings.load(text: text, file: "a", environment: rootPaths)
@@ -70,9 +80,9 @@ import Testing
     #expect(
       written == """
         {"active":"blue","admin":{"mode":"0660","socket":"/run/bgproxy/admin.sock"},\
-        "drain":{"spread":"10s","timeout":"30s"},"limits":{"sessions":0},\
+        "busyPoll":"auto","drain":{"spread":"10s","timeout":"30s"},"limits":{"sessions":0},\
         "listeners":[{"bind":":80","blue":["a:1"],"green":["b:1"],"name":"main","protocol":"tcp"}],\
-        "stateFile":"/var/lib/bgproxy/state.json",\
+        "splice":"auto","stateFile":"/var/lib/bgproxy/state.json",\
         "timeouts":{"connect":"5s","halfClosed":"1m","hold":"30s","idle":"1h"},"workers":0}
         """)
   }

@@ -1,6 +1,9 @@
 import Configuration
 import Testing
 
+private let rootKeys = "listeners, active, stateFile, workers, admin, drain, timeouts, limits, busyPoll, splice"
+private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from \"1us\" to \"1000us\""
+
 @Suite struct SettingsErrorTests {
   struct Refused: Sendable, CustomTestStringConvertible {
     let text: String
@@ -30,16 +33,11 @@ import Testing
   /// Each text is an object's end, after a line with a valid listener.
   @Test(arguments: [
     Refused(
-      "workrs: 1}", 2, 1, "workrs",
-      "expected one of the keys listeners, active, stateFile, workers, admin, drain, timeouts, limits, found \"workrs\"; "
-        + "did you mean workers?"),
+      "workrs: 1}", 2, 1, "workrs", "expected one of the keys \(rootKeys), found \"workrs\"; did you mean workers?"),
     Refused(
       "StateFile: 1}", 2, 1, "StateFile",
-      "expected one of the keys listeners, active, stateFile, workers, admin, drain, timeouts, limits, "
-        + "found \"StateFile\"; did you mean stateFile?"),
-    Refused(
-      "'a b': 1}", 2, 1, "\"a b\"",
-      "expected one of the keys listeners, active, stateFile, workers, admin, drain, timeouts, limits, found \"a b\""),
+      "expected one of the keys \(rootKeys), found \"StateFile\"; did you mean stateFile?"),
+    Refused("'a b': 1}", 2, 1, "\"a b\"", "expected one of the keys \(rootKeys), found \"a b\""),
     Refused(
       "drain: {\n time: '1s'}}", 3, 2, "drain.time",
       "expected one of the keys timeout, spread, found \"time\"; did you mean timeout?"),
@@ -49,7 +47,16 @@ import Testing
     Refused("health: {}}", 2, 1, "health", "health is not built yet"),
     Refused("bake: {}}", 2, 1, "bake", "bake is not built yet"),
     Refused("source: 1}", 2, 1, "source", "source is not built yet"),
-    Refused("busyPoll: 1}", 2, 1, "busyPoll", "busyPoll is not built yet"),
+    Refused("busyPoll: 1}", 2, 11, "busyPoll", "expected \(busyPoll), found 1"),
+    Refused("busyPoll: 'on'}", 2, 11, "busyPoll", "expected \(busyPoll), found \"on\""),
+    Refused("busyPoll: '0us'}", 2, 11, "busyPoll", "expected \(busyPoll), found \"0us\""),
+    Refused("busyPoll: '1001us'}", 2, 11, "busyPoll", "expected \(busyPoll), found \"1001us\""),
+    Refused("busyPoll: '+5us'}", 2, 11, "busyPoll", "expected \(busyPoll), found \"+5us\""),
+    Refused(
+      "busyPoll: '99999999999999999999us'}", 2, 11, "busyPoll",
+      "expected \(busyPoll), found \"99999999999999999999us\""),
+    Refused("splice: true}", 2, 9, "splice", "expected \"auto\" or \"off\", found true"),
+    Refused("splice: 'on'}", 2, 9, "splice", "expected \"auto\" or \"off\", found \"on\""),
     Refused(
       "timeouts: { hold: '0s' }}", 2, 19, "timeouts.hold",
       "expected a duration such as \"250ms\", \"30s\", \"5m\" or \"1h\" from 1ms to 8760h, found \"0s\""),
@@ -161,9 +168,6 @@ import Testing
       "{listeners: [{proxyProtocol:'off',bind:':1',\(targets)}]}", 1, 15, "listeners[0].proxyProtocol",
       "proxyProtocol is not built yet"),
     Refused("{listeners: [{bind:':1',source:1,\(targets)}]}", 1, 25, "listeners[0].source", "source is not built yet"),
-    Refused(
-      "{listeners: [{bind:':1',busyPoll:1,\(targets)}]}", 1, 25, "listeners[0].busyPoll",
-      "busyPoll is not built yet"),
     Refused(
       "{listeners: [{bind:':1',protocol:'TCP',\(targets)}]}", 1, 34, "listeners[0].protocol",
       "expected \"tcp\" or \"http\", found \"TCP\""),

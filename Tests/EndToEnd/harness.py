@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import http.client
 import json
@@ -863,13 +864,14 @@ class FrontDoor:
     # What it uses
 
     def descriptors_open(self) -> int:
-        """Once their number has come to rest: what is opened or closed a moment after a call is so by then."""
+        """Once their number has come to rest: what is opened or closed a moment after a call is so by then. Without the
+        pipes that are kept for the next transfer, which status tells."""
         self.status()
         counts: list[int] = []
         while len(counts) < 200 and len(set(counts[-5:])) != 1 or len(counts) < 5:
             counts.append(len(os.listdir(f"/proc/{self.pid}/fd")))
             time.sleep(0.02)
-        return counts[-1]
+        return counts[-1] - 2 * self.status()["splice"]["pipes"]
 
     def memory(self) -> int:
         """Bytes of its own memory that are resident (not files, not shared)."""
@@ -947,6 +949,12 @@ def bgproxy(*arguments: str, timeout: float = PATIENCE, **options: Any) -> subpr
 
 _STATES = {"01": "ESTABLISHED", "02": "SYN_SENT", "03": "SYN_RECV", "04": "FIN_WAIT1", "05": "FIN_WAIT2",
            "06": "TIME_WAIT", "07": "CLOSE", "08": "CLOSE_WAIT", "09": "LAST_ACK", "0A": "LISTEN", "0B": "CLOSING"}
+
+
+def workers_of(door: FrontDoor) -> int:
+    """Threads of the data plane."""
+    names = [Path(path).read_text() for path in glob.glob(f"/proc/{door.pid}/task/*/comm")]
+    return sum(name.startswith("worker-") for name in names)
 
 
 def tcp_sockets(local_port: int | None = None, remote_port: int | None = None, state: str | None = None) -> int:

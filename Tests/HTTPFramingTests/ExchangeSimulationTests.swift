@@ -1,7 +1,8 @@
 import HTTPFraming
 import Testing
 
-/// However bytes are cut, and however the two directions interleave, the boundaries are the same.
+/// However bytes are cut, however the two directions interleave, and whether what tells nothing is looked at or not, the
+/// boundaries are the same.
 @Suite struct ExchangeSimulationTests {
   /// SplitMix64: the same numbers for the same seed, everywhere.
   private struct SeededGenerator: RandomNumberGenerator {
@@ -28,6 +29,7 @@ import Testing
   /// Gives a tracker what one side has sent, in pieces; what it does not take yet is given again.
   private func play(_ conversation: Conversation, _ random: inout SeededGenerator, longest: Int) -> Watcher {
     var watcher = Watcher()
+    watcher.passesUnseen = Bool.random(using: &random)
     for index in 0..<max(conversation.requests.count, conversation.answers.count) {
       if index < conversation.requests.count {
         for piece in pieces(conversation.requests[index], &random, longest) { watcher.fromClient(piece) }

@@ -38,6 +38,7 @@ func status(
     generation: generation, switchedAt: "2026-01-31T10:00:00.000Z", phase: drain == nil ? .steady : .draining,
     share: ByColor(blue: active == .blue ? 100 : 0, green: active == .green ? 100 : 0), colors: ByColor(both: counts),
     held: 0, parked: 0, hold: nil, drain: drain, lastSwitch: last,
+    splice: SpliceReport(pipes: 1, limit: 32, bytes: 5_000_000_000),
     listeners: [ListenerReport(name: "web", bind: "0.0.0.0:80", protocol: "tcp", preview: nil, targets: targets)])
 }
 

@@ -1,7 +1,7 @@
 import CLinux
 
 /// A pipe through which bytes go from one socket to another without being copied: splice(2).
-public struct Pipe: ~Copyable {
+public struct SplicePipe: ~Copyable {
   @usableFromInline let readEnd: Descriptor
   @usableFromInline let writeEnd: Descriptor
   /// Bytes that it was made for, a power of two of pages. What a socket had in large pieces can be more: a pipe counts
@@ -10,10 +10,10 @@ public struct Pipe: ~Copyable {
 
   /// - Parameter capacity: bytes, a power of two of pages; more than the system's fs.pipe-max-size fails with EPERM (pipe(7)), and so does what is
   ///   beyond fs.pipe-user-pages-soft for a user without privileges.
-  public static func make(capacity: Int32) throws(Errno) -> Pipe {
+  public static func make(capacity: Int32) throws(Errno) -> SplicePipe {
     var (reading, writing): (Int32, Int32) = (-1, -1)
     try checked(unsafe linux_pipe(&reading, &writing))
-    let pipe = Pipe(readEnd: Descriptor(owning: reading), writeEnd: Descriptor(owning: writing), capacity: capacity)
+    let pipe = SplicePipe(readEnd: Descriptor(owning: reading), writeEnd: Descriptor(owning: writing), capacity: capacity)
     try checked(linux_set_pipe_size(writing, capacity))
     return pipe
   }
