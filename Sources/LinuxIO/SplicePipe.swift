@@ -13,12 +13,12 @@ public struct SplicePipe: ~Copyable {
   public static func make(capacity: Int32) throws(Errno) -> SplicePipe {
     var (reading, writing): (Int32, Int32) = (-1, -1)
     try checked(unsafe linux_pipe(&reading, &writing))
-    let pipe = SplicePipe(readEnd: Descriptor(owning: reading), writeEnd: Descriptor(owning: writing), capacity: capacity)
+    let pipe = SplicePipe(Descriptor(owning: reading), Descriptor(owning: writing), capacity: capacity)
     try checked(linux_set_pipe_size(writing, capacity))
     return pipe
   }
 
-  private init(readEnd: consuming Descriptor, writeEnd: consuming Descriptor, capacity: Int32) {
+  private init(_ readEnd: consuming Descriptor, _ writeEnd: consuming Descriptor, capacity: Int32) {
     self.readEnd = readEnd
     self.writeEnd = writeEnd
     self.capacity = Int(capacity)

@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct SplicePipeTests {
   @Test func bytes_goThroughThePipe_asTheyAre() throws {
-    let from = try Connection(.ipv4), to = try Connection(.ipv4)
+    let from = try Connection(.ipv4)
+    let to = try Connection(.ipv4)
     let pipe = try SplicePipe.make(capacity: 65_536)
     let sent = (0..<50_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
     #expect(from.client.send(sent[...]) == .bytes(sent.count))
