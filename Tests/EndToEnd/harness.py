@@ -949,6 +949,14 @@ _STATES = {"01": "ESTABLISHED", "02": "SYN_SENT", "03": "SYN_RECV", "04": "FIN_W
            "06": "TIME_WAIT", "07": "CLOSE", "08": "CLOSE_WAIT", "09": "LAST_ACK", "0A": "LISTEN", "0B": "CLOSING"}
 
 
+def waits_for_answer(process: subprocess.Popen[str]) -> bool:
+    """A client of the admin channel that has asked, and waits in a receive."""
+    try:
+        return Path(f"/proc/{process.pid}/wchan").read_text().startswith("unix_stream")
+    except OSError:
+        return False
+
+
 def tcp_sockets(local_port: int | None = None, remote_port: int | None = None, state: str | None = None) -> int:
     """How many TCP sockets of this network namespace match."""
     count = 0
