@@ -265,6 +265,37 @@ int linux_spawn_shell(const char *command) {
   return error ? -error : pid;
 }
 
+int linux_spawn_guard(int group, int *keep) {
+  extern char **environ;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int ends[2];
+  char number[16];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  snprintf(number, sizeof number, "%d", group);
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&actions, ends[0], 0);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  // Out of reach of what a terminal sends to the group of its program.
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  char *const arguments[] = {
+      "sh", "-c", "read -r line || { kill -TERM -\"$0\"; sleep 2; kill -KILL -\"$0\"; }", number, NULL};
+  pid_t pid = 0;
+  int error = posix_spawn(&pid, "/bin/sh", &actions, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[0]);
+  if (error) {
+    close(ends[1]);
+    return -error;
+  }
+  *keep = ends[1];
+  return pid;
+}
+
 int linux_try_wait(int pid, int *code) {
   int status = 0;
   int result = CHECKED(waitpid(pid, &status, WNOHANG));

@@ -83,6 +83,9 @@ extension FrontDoor {
     let change: SwitchMachine.Request =
       isHandover ? .handover(request.to, expect: request.expect) : .switchTo(request.to, expect: request.expect)
     if request.dryRun ?? false {
+      if request.proceed != nil {
+        return .failure(ErrorReport(code: "bad-request", message: "dryRun and proceed exclude each other"))
+      }
       if case .refused(let refusal) = machine.preview(change) { return .failure(ErrorReport(refusal)) }
       return .success(await status())
     }

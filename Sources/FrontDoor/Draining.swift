@@ -150,13 +150,16 @@ extension FrontDoor {
     machine.stop()
     tellSupervisor("STOPPING=1")
     handover?.decide(.givenUp("the front door stops"))
-    if machine.isPaused {
-      _ = await resume(
-        by: Requester(uid: Process.effectiveUserID, pid: Process.identifier), cause: "the front door stops")
-    }
     publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
     // A switch or reload that has begun is completed first.
     await turn.take()
+    // Also a pause that was just beginning. None begins any more.
+    if machine.isPaused {
+      turn.give()
+      _ = await resume(
+        by: Requester(uid: Process.effectiveUserID, pid: Process.identifier), because: .theFrontDoorStops)
+      await turn.take()
+    }
     for index in listeners.indices {
       for door in listeners[index].doors {
         await workers.close(door)

@@ -27,6 +27,10 @@ public actor FrontDoor {
   var targetBook: TargetBook
   var listeners: [OpenListener] = []
   var lastListenerNumber: UInt32 = 0
+  /// Of earlier configurations; they have sessions, or had when the configuration was last read.
+  var departed: [(id: ListenerID, settings: ListenerSettings)] = []
+  /// Who asked for the last handover that was given up, and why it was.
+  var lastGivenUp: (client: UInt64, reason: String)?
   var addresses: [Address: [SocketAddress]]
   private let unresolvedAtStart: [ResolutionFailure]
   var isRetryingNames = false

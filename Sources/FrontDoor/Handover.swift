@@ -56,6 +56,8 @@ extension FrontDoor {
   /// Milliseconds before the first client would notice: the handover is given up so long before the shorter of drain and
   /// hold time ends.
   private static let handoverReserve: Int64 = 1000
+  /// Milliseconds below which a handover is not tried.
+  private static let shortestHandover: Int64 = 100
 
   /// Begins the hold of a handover. With `--force` what runs is reset when its time is up; where a command is to follow,
   /// that is half of the time.
@@ -87,13 +89,24 @@ extension FrontDoor {
   ) async -> Result<StatusReport, ErrorReport> {
     if let proceeds = request.proceed {
       guard let handover, handover.isQuiet, handover.client == client, holding?.handover == request.to else {
-        return .failure(ErrorReport(code: "no-handover", message: "no handover of this connection waits"))
+        let ended = lastGivenUp.flatMap { $0.client == client ? "the handover was given up: \($0.reason)" : nil }
+        return .failure(
+          ErrorReport(code: "no-handover", message: ended ?? "no handover of this connection waits"))
       }
       return await answer(
         outcome: withCheckedContinuation { continuation in
           handover.endWaiters.append(OneShot(continuation))
           handover.decide(proceeds ? .quiet : .givenUp(request.reason ?? "the operator gave it up"))
         })
+    }
+    let window = min(terms.drainTimeout ?? settings.drain.timeout, settings.timeouts.hold)
+    guard window >= Self.shortestHandover else {
+      return .failure(
+        ErrorReport(
+          code: "too-short",
+          message:
+            "a handover needs a drain time and a hold time of at least \(formatDuration(Self.shortestHandover)), "
+            + "not \(formatDuration(window))"))
     }
     var terms = terms
     let handover = Handover(client: client, waitsForOperator: request.during == true)
@@ -121,6 +134,7 @@ extension FrontDoor {
   }
 
   func recordGivenUp(_ reason: String, from: Color, _ terms: Terms, held: Int64) {
+    lastGivenUp = terms.handover?.client.map { (client: $0, reason: reason) }
     audit(
       "handover-given-up", by: terms.by,
       [

@@ -17,8 +17,11 @@ struct Holding {
   /// Where a handover leads; nil for a pause.
   let handover: Color?
   var timer: Reactor.TimerID?
-  /// The client that asked for a pause and waits: its end is the pause's end.
-  var waitingClient: UInt64?
+  /// Clients that asked for a pause and wait: the end of the last is the pause's end, unless somebody else has asked for
+  /// it.
+  var waitingClients: Set<UInt64> = []
+  /// Somebody has asked for a pause without waiting, or has waited long enough: it lasts whoever leaves.
+  var isStanding = false
   /// Told when nothing is in flight any more (true), or when the hold has ended before (false).
   var quietWaiters: [OneShot<Bool>] = []
 
@@ -37,6 +40,13 @@ struct Holding {
     until = Instant.now().advanced(milliseconds: milliseconds)
     untilOnWall = WallTime(microseconds: WallTime.now().microseconds + milliseconds * 1000)
   }
+}
+
+/// Why traffic resumes though nobody asks for it.
+enum ResumeCause {
+  case timeIsUp
+  case clientsHaveGone
+  case theFrontDoorStops
 }
 
 /// The hold, pause and resume.
@@ -81,7 +91,7 @@ extension FrontDoor {
     guard Instant.now() >= current.until else { return armHoldTimer() }
     guard current.handover != nil else {
       tell("limit", "the pause has lasted as long as it may: traffic resumes by itself")
-      _ = await resume(by: current.by, cause: "its time is up")
+      _ = await resume(by: current.by, because: .timeIsUp)
       return
     }
     guard let handover, handover.outcome == nil else { return }
@@ -118,7 +128,10 @@ extension FrontDoor {
   func answer(_ request: PauseRequest, by: Requester, client: UInt64) async -> Result<StatusReport, ErrorReport> {
     var longest = Self.defaultPause
     if let text = request.max {
-      guard let milliseconds = parseDuration(text), milliseconds > 0 else { return .failure(.badDuration("max", text)) }
+      guard let milliseconds = parseDuration(text) else { return .failure(.badDuration("max", text)) }
+      guard milliseconds > 0 else {
+        return .failure(ErrorReport(code: "bad-request", message: "max: expected more than 0, found \(text)"))
+      }
       longest = milliseconds
     }
     var terms = Terms(by: by)
@@ -132,12 +145,16 @@ extension FrontDoor {
     case .done, .gaveUp, .switched: break
     }
     audit("pause", by: by, [(key: "max", value: .string(formatDuration(longest)))])
-    guard request.wait == true else { return .success(await status()) }
-    holding?.waitingClient = client
+    publish("pause", "traffic is held, for \(formatDuration(longest)) at most")
+    guard request.wait == true else {
+      holding?.isStanding = true
+      return .success(await status())
+    }
+    holding?.waitingClients.insert(client)
     // It may have gone while the pause waited for its turn.
     if admin?.isConnected(client) != true { clientEnded(client) }
     let isQuiet = await quiet()
-    if holding?.waitingClient == client { holding?.waitingClient = nil }
+    if isQuiet, holding?.waitingClients.remove(client) != nil { holding?.isStanding = true }
     guard isQuiet else {
       return .failure(
         ErrorReport(
@@ -147,16 +164,40 @@ extension FrontDoor {
   }
 
   /// The answer to `POST /v1/resume`; with a cause, what nobody asked for.
-  func resume(by: Requester, cause: String? = nil) async -> Result<StatusReport, ErrorReport> {
+  func resume(by: Requester, because cause: ResumeCause? = nil) async -> Result<StatusReport, ErrorReport> {
     let held = await workers.report().held
-    switch await transact(.resume, Terms(by: by)) {
+    var terms = Terms(by: by)
+    terms.cause = cause
+    switch await transact(.resume, terms) {
     case .refused(let refusal): return .failure(ErrorReport(refusal))
     case .done:
+      let cause = cause.map { text(of: $0) }
       audit("resume", by: by, [(key: "held", value: .count(held)), (key: "cause", value: .string(cause ?? ""))])
       publish("resume", "traffic resumes\(cause.map { ": " + $0 } ?? "")")
     case .unchanged, .gaveUp, .switched: break
     }
     return .success(await status())
+  }
+
+  private func text(of cause: ResumeCause) -> String {
+    switch cause {
+    case .timeIsUp: "its time is up"
+    case .clientsHaveGone: Self.clientHasGone
+    case .theFrontDoorStops: "the front door stops"
+    }
+  }
+
+  /// Whether a pause that was to end for this reason still is.
+  func isStill(_ cause: ResumeCause) -> Bool {
+    guard let holding, holding.handover == nil else { return false }
+    switch cause {
+    case .timeIsUp:
+      if Instant.now() >= holding.until { return true }
+      armHoldTimer()
+      return false
+    case .clientsHaveGone: return holding.waitingClients.isEmpty && !holding.isStanding
+    case .theFrontDoorStops: return true
+    }
   }
 
   func audit(_ event: String, by: Requester, _ fields: [(key: String, value: LogValue)]) {
@@ -172,9 +213,9 @@ extension FrontDoor {
     if let handover, handover.client == client {
       handover.decide(.givenUp(Self.clientHasGone))
     }
-    if let current = holding, current.waitingClient == client {
-      start { _ = await $0.resume(by: current.by, cause: Self.clientHasGone) }
-    }
+    guard let current = holding, current.waitingClients.contains(client) else { return }
+    holding?.waitingClients.remove(client)
+    if isStill(.clientsHaveGone) { start { _ = await $0.resume(by: current.by, because: .clientsHaveGone) } }
   }
 
   /// The sessions that still have a backend, for people.

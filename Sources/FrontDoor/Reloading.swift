@@ -53,16 +53,17 @@ extension FrontDoor {
       if ids[listener.name] == nil { number += 1 }
       wanted.append((ids[listener.name] ?? ListenerID(number: number), listener))
     }
+    // Listeners that go keep their routes: connections in their backlogs, and those that are just being made, are still
+    // served, and sessions of protocol http may need another backend for as long as they live.
+    let names = Set(new.listeners.map(\.name))
+    let leaving = old.filter { !names.contains($0.settings.name) }.map { (id: $0.id, settings: $0.settings) }
+    let departed = await departedInUse() + leaving
+    let known = withAddresses(of: departed, resolved)
     let opened = try OpenListener.open(wanted, resolved: resolved, reusing: open)
-    // Listeners that go keep their routes for now: connections in their backlogs, and those that are just being made,
-    // are still served.
-    let leaving = old.filter { gone in !opened.contains { $0.id == gone.id } }.map {
-      (id: $0.id, settings: $0.settings)
-    }
     var book = targetBook
     let routes: Routes
     do throws(StartFailure) {
-      routes = try book.routes(for: wanted + leaving, resolved: resolved.merging(addresses) { fresh, _ in fresh })
+      routes = try book.routes(for: wanted + departed, resolved: known)
     } catch {
       OpenListener.discard(opened, keeping: open)
       throw error
@@ -70,7 +71,8 @@ extension FrontDoor {
 
     // Nothing fails from here on.
     targetBook = book
-    addresses = resolved
+    addresses = known
+    self.departed = departed
     settings = keepingWhatNeedsRestart(of: settings, in: new)
     listeners = opened
     lastListenerNumber = number
@@ -88,6 +90,25 @@ extension FrontDoor {
     for door in newDoors where !oldDoors.contains(where: { $0 === door }) { workers.open(door) }
     return ReloadReport(
       added: plan.added, removed: plan.removed, changed: plan.changed + plan.atOnce, needsRestart: plan.needsRestart)
+  }
+
+  /// Listeners of earlier configurations that still have sessions.
+  private func departedInUse() async -> [(id: ListenerID, settings: ListenerSettings)] {
+    if departed.isEmpty { return [] }
+    let used = Set(await workers.sessions().map(\.listener))
+    return departed.filter { used.contains($0.id) }
+  }
+
+  /// What names came to, those of departed listeners included: nobody looks these up again.
+  private func withAddresses(
+    of departed: [(id: ListenerID, settings: ListenerSettings)], _ resolved: [Address: [SocketAddress]]
+  ) -> [Address: [SocketAddress]] {
+    var known = resolved
+    for target in departed.flatMap({ $0.settings.targets.blue + $0.settings.targets.green }) where known[target] == nil
+    {
+      known[target] = addresses[target]
+    }
+    return known
   }
 
   private func keepingWhatNeedsRestart(of old: Settings, in new: Settings) -> Settings {
@@ -119,10 +140,11 @@ extension FrontDoor {
     isRetryingNames = false
     guard !isStopping, let resolved = try? await resolver.resolve(settings) else { return }
     var book = targetBook
-    let wanted = listeners.map { (id: $0.id, settings: $0.settings) }
-    if let routes = try? book.routes(for: wanted, resolved: resolved.addresses) {
+    let wanted = listeners.map { (id: $0.id, settings: $0.settings) } + departed
+    let known = withAddresses(of: departed, resolved.addresses)
+    if let routes = try? book.routes(for: wanted, resolved: known) {
       targetBook = book
-      addresses = resolved.addresses
+      addresses = known
       workers.apply(routes, RelaySettings(settings))
     }
     retryNames(resolved.failures)

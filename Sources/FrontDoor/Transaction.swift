@@ -1,4 +1,5 @@
 import Admin
+import Arguments
 import LinuxIO
 import Relay
 import Switching
@@ -16,6 +17,8 @@ extension FrontDoor {
     var holdTime: Int64 = 0
     /// What a handover waits for.
     var handover: Handover?
+    /// Of a resume that nobody asked for.
+    var cause: ResumeCause?
 
     init(by: Requester, reason: String? = nil) { (self.by, self.reason) = (by, reason) }
   }
@@ -46,6 +49,8 @@ extension FrontDoor {
   private func perform(_ request: SwitchMachine.Request, _ terms: Terms) async -> SwitchOutcome {
     await turn.take()
     defer { turn.give() }
+    // While its turn was awaited, somebody may have paused anew.
+    if let cause = terms.cause, !isStill(cause) { return .unchanged }
     let from = machine.state.active
     var timing = Timing(at: WallTime.now().description)
     var report = WorkerReport.empty
@@ -70,7 +75,7 @@ extension FrontDoor {
       case .persist(let next):
         timing.at = WallTime.now().description
         let start = Instant.now()
-        let failure = await persist(next, switchedAt: timing.at)
+        let failure = await persist(next, switchedAt: timing.at, within: persistTime)
         timing.persist = Instant.now().microseconds(since: start)
         timing.isPersisted = failure == nil
         if failure != nil {
@@ -166,15 +171,29 @@ extension FrontDoor {
   // MARK: The state on disk
 
   /// Milliseconds that a write may take. A disk that hangs then counts as one that cannot be written.
-  private static let persistPatience: Int64 = 3000
+  static let persistPatience: Int64 = 3000
+  /// And at least, however little time a handover has left.
+  private static let shortestPersist: Int64 = 100
+  /// Milliseconds before held clients have waited too long: for the barrier, and for letting them go on.
+  private static let releaseTime: Int64 = 300
   private static let rewritePause: Int64 = 1000
 
+  /// Milliseconds that a write may take now: in a handover, no longer than held clients can wait, since where it fails
+  /// the old color is to serve them.
+  private var persistTime: Int64 {
+    guard let holding, holding.handover != nil else { return Self.persistPatience }
+    let left = settings.timeouts.hold - Instant.now().milliseconds(since: holding.since)
+    return min(max(left - Self.releaseTime, Self.shortestPersist), Self.persistPatience)
+  }
+
   /// nil: the state is on disk. Else the reason, for people.
-  func persist(_ state: PairState, switchedAt: String?) async -> String? {
+  func persist(
+    _ state: PairState, switchedAt: String?, within milliseconds: Int64 = FrontDoor.persistPatience
+  ) async -> String? {
     let record = StateRecord(pair: state, switchedAt: switchedAt)
     let store = store
     writesUnderWay += 1
-    return await bounded(milliseconds: Self.persistPatience) { [self] in
+    return await bounded(milliseconds: milliseconds) { [self] in
       let failure: String?
       do {
         try await store.write(record)
@@ -184,7 +203,7 @@ extension FrontDoor {
       }
       await writeReturned()
       return failure
-    } ?? "the disk did not answer within \(Self.persistPatience / 1000) s"
+    } ?? "the disk did not answer within \(formatDuration(milliseconds))"
   }
 
   private func writeReturned() { writesUnderWay -= 1 }
@@ -194,7 +213,7 @@ extension FrontDoor {
   /// answers at all.
   private func isRestored() async -> Bool {
     guard writesUnderWay == 0 else { return false }
-    return await persist(machine.state, switchedAt: switchedAt) == nil
+    return await persist(machine.state, switchedAt: switchedAt, within: persistTime) == nil
   }
 
   /// Writes the state in force until it is on disk.

@@ -25,6 +25,8 @@ import Switching
 
   /// The present backend has answered before: it may close while the next request is on its way.
   private var isReused = false
+  /// The present backend has closed, or has sent what nobody asked for: it is asked nothing more.
+  private(set) var isSpent = false
   /// All bytes of the requests that wait for an answer; nil while there are none, or it is of no use to have them.
   private var copy: UnsafeMutableRawPointer?
   private var copied: Int32 = 0
@@ -55,7 +57,7 @@ import Switching
 
   /// The next request begins, if its claim and those before it allow.
   fileprivate mutating func begin(_ lane: borrowing Lane) -> Bool {
-    guard tracker.mayBegin else {
+    guard tracker.mayBegin, !isSpent else {
       gate = .behindOthers
       return false
     }
@@ -118,13 +120,15 @@ import Switching
     dropCopy(&lane)
   }
 
-  mutating func leftBackend() { isReused = false }
+  mutating func backendIsSpent() { isSpent = true }
+
+  mutating func leftBackend() { (isReused, isSpent) = (false, false) }
 
   // MARK: Refusing
 
-  /// Whether the client can be given an answer that no backend gave: it is not in the middle of one.
+  /// Whether the client can be given an answer that no backend gave: it waits for one, and is not in the middle of it.
   var canBeAnswered: Bool {
-    isHTTP && isWatched && !tracker.hasAnswerBegun && (tracker.outstanding > 0 || !tracker.isLast)
+    isHTTP && isWatched && !tracker.hasAnswerBegun && tracker.outstanding > 0
   }
 
   /// Whether the answer that the client waits for has no body, as far as its bytes tell. They may not have been looked

@@ -85,6 +85,7 @@ struct Session: ~Copyable {
   /// Moves bytes both ways as far as readiness allows, and decides what becomes of the session.
   mutating func relay(_ lane: inout Lane) -> Verdict {
     let wasWatched = exchange.isWatched
+    if wasWatched, backend.isReadable, exchange.tracker.isIdle { lookAtIdleBackend(&lane) }
     let inboundOutcome = pumpInbound(&lane)
     var outboundOutcome = pumpOutbound(&lane)
     if wasWatched {
@@ -125,6 +126,17 @@ struct Session: ~Copyable {
       : outbound.pump(Unwatched.self, from: &backend, to: &client, &lane, &exchange)
   }
 
+  /// What an idle backend has done is to be known before anything is asked of it; also while the client has not taken all
+  /// of the last answer yet, so that what comes behind that can not be read.
+  private mutating func lookAtIdleBackend(_ lane: inout Lane) {
+    switch pumpOutbound(&lane) {
+    case .surplus, .sourceEnded, .sourceBroken: exchange.backendIsSpent()
+    case .waiting where outbound.hasHeldBytes && backend.isReadable:
+      if backend.socket.peek() == .wouldBlock { backend.isReadable = false } else { exchange.backendIsSpent() }
+    case .waiting, .moreToDo, .ended, .sinkBroken, .gated: break
+    }
+  }
+
   /// Protocol http: what is to be done where messages end, and where the backend has. nil: nothing in particular.
   private mutating func verdictAtBoundary(
     _ requests: Flow.Outcome, _ answers: Flow.Outcome, _ lane: inout Lane
@@ -133,10 +145,13 @@ struct Session: ~Copyable {
     let isFlushed = !inbound.hasAdmittedBytes && !outbound.hasHeldBytes
     // The client has had its last answer, and asks for nothing more.
     if inbound.hasEnded, exchange.tracker.outstanding == 0, isFlushed { return .close }
-    let hasBackendLeft = backend.isBroken || answers == .sourceEnded || answers == .surplus
+    let hasBackendLeft = backend.isBroken || answers == .sourceEnded || answers == .surplus || exchange.isSpent
     if hasBackendLeft {
       // What it has not taken of a request that it has answered, it never will.
-      if exchange.tracker.isIdle { return outbound.hasHeldBytes ? .wait : .backendLeft }
+      if exchange.tracker.isIdle {
+        exchange.backendIsSpent()
+        return outbound.hasHeldBytes ? .wait : .backendLeft
+      }
       if exchange.canSendAgain(after: inbound) { return .sendAgain }
       switch answers {
       case .sourceEnded: return .close

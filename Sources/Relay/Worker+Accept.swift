@@ -107,10 +107,12 @@ extension Worker {
   /// Everything, told once for each change: the one registration that a socket ever gets.
   static var interest: Readiness { [.readable, .writable, .readHangUp, .urgent, .edgeTriggered] }
 
-  /// Gives a session that has something to send a color, and begins to connect; or has it wait for the end of a hold.
-  mutating func admit(_ token: Token) {
-    let claim = lane.claim(isPreview: sessions[token].exchange.isPreview)
-    if claim.holds {
+  /// Gives a session that has something to send a color, and begins to connect; or has it wait for the end of a hold, and
+  /// for those who waited before it.
+  mutating func admit(_ token: Token, isItsTurn: Bool = false) {
+    let isPreview = sessions[token].exchange.isPreview
+    let claim = lane.claim(isPreview: isPreview)
+    if claim.holds || !isItsTurn && !isPreview && othersWait {
       hold(token)
       return
     }

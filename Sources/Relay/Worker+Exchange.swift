@@ -68,7 +68,10 @@ extension Worker {
   /// HTTP.
   mutating func refuse(_ token: Token, _ refusal: Refusal) {
     leaveTarget(token)
-    guard sessions[token].exchange.canBeAnswered, !sessions[token].outbound.hasHeldBytes, sendRefusal(token, refusal)
+    // Its bytes may not have been looked at yet: they tell whether it speaks HTTP at all.
+    let hasNoBody = sessions[token].expectsNoBody(&lane)
+    guard sessions[token].exchange.canBeAnswered, !sessions[token].outbound.hasHeldBytes,
+      sendRefusal(token, refusal, withBody: !hasNoBody)
     else {
       requestClose(token, .ended, resets: refusal != .held)
       return
@@ -81,9 +84,8 @@ extension Worker {
   }
 
   /// False: the client does not take it.
-  private mutating func sendRefusal(_ token: Token, _ refusal: Refusal) -> Bool {
-    let withoutBody = sessions[token].expectsNoBody(&lane)
-    let answer = refusal.answer(withBody: !withoutBody)
+  private func sendRefusal(_ token: Token, _ refusal: Refusal, withBody: Bool) -> Bool {
+    let answer = refusal.answer(withBody: withBody)
     let sent = unsafe answer.withUnsafeBytes { unsafe sessions[token].client.socket.send($0) }
     return sent == .bytes(answer.count)
   }

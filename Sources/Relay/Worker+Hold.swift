@@ -83,10 +83,18 @@ extension Worker {
     schedule(token, at: loop.now.advanced(milliseconds: settings.holdTimeout))
   }
 
-  /// The client has waited long enough. Where the hold is over it only waits for its turn, and need not be told.
+  /// The client has waited long enough. Where the hold is over it only waits for its turn, which comes: those before it
+  /// go on at the pace that their backend can take.
   mutating func holdTimerFired(_ token: Token) {
-    if holdOrder == nil { admit(token) } else { refuse(token, .held) }
+    if holdOrder == nil {
+      schedule(token, at: loop.now.advanced(milliseconds: settings.holdTimeout))
+    } else {
+      refuse(token, .held)
+    }
   }
+
+  /// Others wait already: who comes now waits behind them.
+  var othersWait: Bool { heldQueueStart < heldQueue.count }
 
   /// Lets the next of those that wait go on.
   mutating func releaseHeld() {
@@ -101,7 +109,7 @@ extension Worker {
       heldQueueStart += 1
       guard sessions.contains(token), sessions[token].phase == .held else { continue }
       released.append(Released(token: token, bytes: sessions[token].outbound.bytes, at: loop.now))
-      admit(token)
+      admit(token, isItsTurn: true)
       budget -= 1
     }
     if heldQueueStart < heldQueue.count {

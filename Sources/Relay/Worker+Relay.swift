@@ -29,6 +29,13 @@ extension Worker {
       sessions[token].client.absorb(readiness)
       if sessions[token].client.isBroken {
         requestClose(token, .ended, resets: true)
+      } else if sessions[token].phase == .held {
+        // It has asked for nothing: a check that connects and hangs up, say. Behind bytes FIN may be a half-close.
+        if readiness.contains(.readHangUp), sessions[token].client.socket.peek() == .endOfFile,
+          !sessions[token].inbound.hasHeldBytes
+        {
+          requestClose(token, .ended, resets: false)
+        }
       } else if sessions[token].phase == .parked {
         wake(token)
       } else if sessions[token].phase == .lingering {

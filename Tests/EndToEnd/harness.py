@@ -957,6 +957,14 @@ def workers_of(door: FrontDoor) -> int:
     return sum(name.startswith("worker-") for name in names)
 
 
+def waits_for_answer(process: subprocess.Popen[str]) -> bool:
+    """A client of the admin channel that has asked, and waits in a receive."""
+    try:
+        return Path(f"/proc/{process.pid}/wchan").read_text().startswith("unix_stream")
+    except OSError:
+        return False
+
+
 def tcp_sockets(local_port: int | None = None, remote_port: int | None = None, state: str | None = None) -> int:
     """How many TCP sockets of this network namespace match."""
     count = 0

@@ -414,18 +414,27 @@ class During(HandoverCase):
         self.assertEqual(self.answers(held), {V1})
         self.check_nothing_happened(door)
 
-    def test_when_bgproxyctl_is_killed_while_the_command_runs_the_old_color_goes_on(self) -> None:
+    def test_when_bgproxyctl_is_killed_the_command_ends_and_the_old_color_goes_on(self) -> None:
         door = self.http()
-        number, go_on = self.place / "pid", self.place / "go-on"
-        process = self.start_handover(door, "--during", f"echo $$ >{number}; {self.wait_for(go_on)}")
+        trace = self.place / "trace"
+        process = self.start_handover(
+            door, "--during", f"trap 'echo ended >>{trace}; exit' TERM; echo runs >{trace}; while :; do sleep 0.02; done")
         held = self.held_askers(door, 5)
-        wait_until(lambda: number.exists() and number.read_text(), "the command runs")
+        wait_until(lambda: trace.exists() and trace.read_text(), "the command runs")
         process.send_signal(signal.SIGKILL)
         self.assertEqual(self.answers(held), {V1})
         self.check_nothing_happened(door)
-        go_on.touch()
-        # The command, which outlives bgproxyctl, has to see the file before the test's folder goes.
+        # What it had for its output is closed with it.
         self.outcome(process)
+        self.assertEqual(trace.read_text(), "runs\nended\n")
+
+    def test_a_window_that_is_too_short_for_a_handover_is_refused(self) -> None:
+        door = self.http()
+        for options in (["--drain", "0s"], ["--drain", "99ms", "--during", "true"], ["--drain", "0s", "--force"]):
+            answer = door.ctl("switch", "green", "--handover", *options)
+            self.assertEqual(answer.returncode, 1, answer.stdout)
+            self.assertIn("at least 100ms", answer.stderr)
+        self.check_nothing_happened(door)
 
     def test_a_rollback_while_the_command_runs_ends_both(self) -> None:
         door = self.http()

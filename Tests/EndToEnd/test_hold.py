@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import threading
 import time
 
 import harness
@@ -171,6 +173,55 @@ class Release(HoldCase):
         self.assertEqual({client.answer().text for client in clients}, {"ok"})
         self.assertEqual([paths[sock] for sock in blue.connections], [f"/{number}" for number in range(60)])
 
+    def test_who_comes_while_others_still_go_on_waits_behind_them(self) -> None:
+        names: dict[socket.socket, int] = {}
+
+        def name(sock: socket.socket) -> None:
+            names[sock] = int(read_line(sock))
+            # Silent for a moment, so that it takes a while until all have gone on.
+            time.sleep(0.2)
+            sock.sendall(b"ok\n")
+
+        blue = self.enter(Backend(name))
+        door = self.front_door(blue.address, blue.address, arguments=("--workers", "1"))
+        self.pause(door)
+        clients = []
+        for number in range(400):
+            if number == 300:
+                self.wait_held(door, 300)
+                door.post("/v1/resume")
+            clients.append(self.client(door.address()))
+            clients[-1].sendall(f"{number}\n".encode())
+        self.assertEqual({read_line(client) for client in clients}, {b"ok\n"})
+        self.assertEqual([names[sock] for sock in blue.connections], list(range(400)))
+
+    def test_a_hold_time_that_ends_while_they_go_on_does_not_let_all_loose(self) -> None:
+        """A server with a short backlog, which speaks first: what overruns it is never greeted."""
+        slow = harness.listening(backlog=64)
+        self.addCleanup(slow.close)
+        kept: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    sock, _ = slow.accept()
+                except OSError:
+                    return
+                sock.sendall(b"hello\n")
+                kept.append(sock)
+                time.sleep(0.0005)
+
+        threading.Thread(target=serve, daemon=True).start()
+        door = self.front_door(harness.spell(slow), harness.spell(slow), timeouts={"hold": "2s"})
+        self.pause(door, "--max", "20s")
+        began = time.monotonic()
+        clients = [self.client(door.address()) for _ in range(1500)]
+        self.wait_held(door, len(clients))
+        # Just before the first has waited as long as anybody does.
+        time.sleep(max(0.0, 1.8 - (time.monotonic() - began)))
+        self.resume(door)
+        self.assertEqual({read_line(client) for client in clients}, {b"hello\n"})
+
     def test_thousands_that_wait_are_all_served_by_a_server_with_the_usual_backlog(self) -> None:
         blue = self.nginx("blue", V1, backlog=511)
         door = self.http_door(blue, blue)
@@ -306,6 +357,19 @@ class Limits(HoldCase):
         self.assertEqual(read_line(staying), b"blue\n")
         self.assertEqual(len(blue.connections), 1)
 
+    def test_clients_that_hang_up_without_a_word_take_nobodys_place(self) -> None:
+        """As the checks of a load balancer do."""
+        blue, green = self.colors()
+        door = self.front_door(blue.address, green.address, limits={"sessions": 5})
+        self.pause(door)
+        for _ in range(20):
+            self.client(door.address()).close()
+        client = self.client(door.address())
+        self.wait_held(door, 1)
+        self.resume(door)
+        self.assertEqual(read_line(client), b"blue\n")
+        self.assertEqual(len(blue.connections), 1)
+
     def test_a_request_whose_client_has_half_closed_is_served_after_the_pause(self) -> None:
         blue, green, door = self.http_colors()
         self.pause(door)
@@ -346,6 +410,60 @@ class Operator(HoldCase):
         self.assertEqual(door.status()["phase"], "steady")
         self.assertTrue(says_back(running))
         door.wait_line(lambda line: "resume" in line and "gone" in line, what="the reason is in the log")
+
+    def test_a_pause_that_several_wait_in_ends_with_the_last_of_them(self) -> None:
+        door = self.door()
+        self.open_session(door.address(), "blue")
+        first, second = (door.start_ctl("pause", "--wait", "--max", "1h") for _ in range(2))
+        wait_until(lambda: len(door.events("pause")) == 2, "both wait")
+        for process, phase in ((first, "paused"), (second, "steady")):
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            self.wait_phase(door, phase)
+
+    def test_a_pause_that_somebody_wants_outlives_a_client_that_waits_in_it(self) -> None:
+        door = self.door()
+        self.open_session(door.address(), "blue")
+        self.pause(door)
+        waiting = door.start_ctl("pause", "--wait", "--max", "1h")
+        wait_until(lambda: len(door.events("pause")) == 2, "it waits")
+        waiting.send_signal(signal.SIGKILL)
+        waiting.communicate()
+        client = self.client(door.address())
+        self.wait_held(door, 1)
+        self.assertEqual(door.status()["phase"], "paused")
+        self.resume(door)
+        self.assertEqual(read_line(client), b"blue\n")
+
+    def test_a_stop_while_a_pause_begins_lets_the_traffic_go_on(self) -> None:
+        """Both are on their way while the front door stands still, so that either may come first."""
+        blue, green = self.python("blue", V1), self.python("green", V2)
+        for _ in range(5):
+            door = self.http_door(blue, green, drain={"timeout": "8s", "spread": "1s"})
+            client = self.asker(door.address())
+            self.assertEqual(client.get(), V1)
+            door.signal(signal.SIGSTOP)
+            pausing = door.start_ctl("pause")
+            wait_until(lambda: harness.waits_for_answer(pausing), "the pause was asked for")
+            client.ask()
+            door.signal(signal.SIGTERM)
+            began = time.monotonic()
+            door.signal(signal.SIGCONT)
+            self.assertEqual(client.answer().text, V1)
+            self.assertLess(time.monotonic() - began, 6, "long before the drain's deadline")
+            self.assertEqual(door.wait_exit(), 0)
+            pausing.communicate()
+
+    def test_watchers_are_told_of_a_pause_and_of_its_end(self) -> None:
+        door = self.door()
+        watching = door.start_ctl("watch", "--json")
+        self.addCleanup(watching.communicate)
+        self.addCleanup(watching.kill)
+        wait_until(lambda: harness.waits_for_answer(watching), "it watches")
+        for verb in ("pause", "resume"):
+            self.assertEqual(door.ctl(verb).returncode, 0)
+        events = [json.loads(watching.stdout.readline())["event"] for _ in range(2)]
+        self.assertEqual(events, ["pause", "resume"])
 
     def test_a_pause_whose_client_did_not_wait_outlives_it(self) -> None:
         door = self.door()

@@ -313,3 +313,70 @@ class Opaque(EdgeCase):
         self.assertEqual({end_of(client.sock) for client in clients}, {"fin"})
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["spread"], receipt["cut"]), (10, 10, 0))
+
+
+class StalledReaders(EdgeCase):
+    """The front door has an answer whole, and the client has not; the backend has done with the connection meanwhile."""
+
+    def stalled(self, door: harness.FrontDoor) -> socket.socket:
+        """Has asked for /big and reads nothing; the window is small from the beginning."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.settimeout(harness.PATIENCE)
+        self.addCleanup(client.close)
+        client.connect(harness.split(door.address())[1])
+        client.sendall(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        last = -1
+        while last != (last := self.bytes_out(door)) or last == 0:
+            threading.Event().wait(0.3)
+        return client
+
+    def bytes_out(self, door: harness.FrontDoor) -> int:
+        return door.get("/v1/sessions")["sessions"][0]["bytesOut"]
+
+    def door_with(self, size: int, behind: bytes, log: list[tuple[int, bytes]]) -> harness.FrontDoor:
+        """/big is so long, and something comes behind it: bytes that nobody asked for, or, where there are none, FIN."""
+        numbers = iter(range(1, 100))
+
+        def serve(sock: socket.socket) -> None:
+            number = next(numbers)
+            while (head := read_head(sock)).start:
+                log.append((number, head.start.encode()))
+                if " /big " in head.start:
+                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size) + behind)
+                    if not behind:
+                        return
+                else:
+                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        backend = self.enter(Backend(serve))
+        return self.door(backend, backend)
+
+    def check(self, behind: bytes) -> None:
+        """How much fits between backend and client is found out first: an answer a little shorter is all in the front
+        door, which holds its end."""
+        with self.door_with(64 * MIB, b"x", []) as door:
+            room = self.bytes_out(self.stalled(door) and door)
+        checked = 0
+        for less in (10_000, 20_000, 30_000, 40_000, 50_000, 60_000):
+            size = room - less
+            log: list[tuple[int, bytes]] = []
+            door = self.door_with(size, behind, log)
+            client = self.stalled(door)
+            head = len(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+            # Less has come: then the request would be pipelined behind an answer that is still on its way.
+            if self.bytes_out(door) < head + size:
+                continue
+            checked += 1
+            client.sendall(b"POST /next HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            threading.Event().wait(0.1)
+            read_exactly(client, head + size)
+            self.assertEqual(read_exactly(client, 40)[-2:], b"ok")
+            self.assertEqual(log, [(1, b"GET /big HTTP/1.1"), (2, b"POST /next HTTP/1.1")])
+        self.assertGreater(checked, 0, "no answer was whole in the front door")
+
+    def test_a_backend_that_has_closed_meanwhile_is_asked_nothing_more(self) -> None:
+        self.check(b"")
+
+    def test_a_backend_that_has_sent_a_408_meanwhile_is_asked_nothing_more(self) -> None:
+        self.check(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

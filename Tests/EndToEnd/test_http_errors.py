@@ -48,6 +48,14 @@ class Refusals(ScriptedCase):
         self.assertEqual((answer.status, answer.fields["connection"]), (502, "close"))
         self.assertEqual(client.sock.recv(1), b"", "and then the end")
 
+    def test_who_does_not_speak_http_is_reset_and_not_answered(self):
+        door = self.door(self.dead(), self.dead())
+        for text in (b"SSH-2.0-OpenSSH_9.2\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\r\n"):
+            with self.subTest(text):
+                client = self.client(door)
+                client.sock.sendall(text)
+                self.assertEqual(client.end(), "reset")
+
     def test_502_for_one_request_of_http_1_0(self):
         door = self.door(self.dead(), self.dead())
         client = self.client(door)

@@ -82,6 +82,9 @@ class Targets(ScriptedCase):
         door.write_config()
         self.assertEqual(door.ctl("reload").returncode, 0)
         self.assertEqual(used.color(), "blue")
+        # Reloads that come later take nothing away from them.
+        for _ in range(3):
+            self.assertEqual(door.ctl("reload").returncode, 0)
         door.switch("green")
         self.assertEqual((used.color(), unused.color()), ("green", "green"))
 

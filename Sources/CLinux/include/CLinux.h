@@ -86,6 +86,9 @@ int linux_peer_groups(int fd, uint32_t *into, int capacity);
 /// posix_spawn(3) of `/bin/sh -c command` in a process group of its own, with /dev/null as its input and what is this
 /// process's standard error as its output; answers the process id.
 int linux_spawn_shell(const char *command);
+/// A process that ends this group, with SIGTERM and two seconds later with SIGKILL, when the last copy of `keep`, a
+/// descriptor that closes with this process, is closed without a line having been written to it. Answers its id.
+int linux_spawn_guard(int group, int *keep);
 /// waitpid(2) without waiting: 0 while it runs, else 1, and `code` is its exit code, or 128 and the signal's number.
 int linux_try_wait(int pid, int *code);
 /// kill(2) of a process group.

@@ -18,7 +18,8 @@ struct HoldText {
   /// `12 sessions held, 3 in flight; traffic resumes by itself in 28 s`.
   var line: String {
     let flight = hold.inFlight == 0 ? "nothing in flight" : paint("\(hold.inFlight) in flight", .yellow)
-    let left = Timestamp.seconds(hold.until).map { " in \(Units.duration(seconds: max(0, $0 - now)))" } ?? ""
+    let left =
+      Timestamp.seconds(hold.until).map { " in \(Units.duration(seconds: max(0, $0 - now).rounded(.up)))" } ?? ""
     return "\(Units.sessions(status.held)) held, \(flight); traffic resumes by itself\(left)"
   }
 

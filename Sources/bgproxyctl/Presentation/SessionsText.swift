@@ -10,11 +10,12 @@ enum SessionsText {
       .number("IDLE"), .number("IN"), .number("OUT"),
     ])
     for session in sessions {
+      let state = session.state + (session.opaque.map { " (\($0))" } ?? "") + (session.draining ? ", draining" : "")
       table.add([
         .init(session.preview ? "\(session.listener) (preview)" : session.listener),
         session.color.map { .init($0) } ?? .init("none", .dim),
-        .init(session.draining ? "\(session.state), draining" : session.state, session.draining ? .yellow : .plain),
-        .init(session.client), .init(session.target), .init(Units.duration(seconds: session.ageSeconds)),
+        .init(state, session.draining ? .yellow : .plain), .init(session.client), .init(session.target),
+        .init(Units.duration(seconds: session.ageSeconds)),
         .init(Units.duration(seconds: session.idleSeconds)), .init(Units.bytes(session.bytesIn)),
         .init(Units.bytes(session.bytesOut)),
       ])
