@@ -21,7 +21,7 @@ CHUNKED = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + 256 * (b"4
            + b"0\r\n\r\n")
 
 ROUNDS = 6
-"""How many rounds there are, at most, for one that allocates nothing."""
+"""How many there are, at most, for one that allocates nothing."""
 
 
 def answering(answer: bytes) -> Handler:
@@ -67,16 +67,16 @@ class Allocations(WebCase):
     def allocations(self) -> int:
         return struct.unpack_from("Q", self.counts)[0]
 
-    def assertSteady(self, work: Callable[[], None]) -> None:
-        """Soon there is a round without an allocation. Whatever allocates for each request has none; what is only
-        warming up, or the control thread once in a while, has."""
+    def assertSteady(self, work: Callable[[], int]) -> None:
+        """Soon there is a round without an allocation, or with no more of them than the work tolerates. Whatever
+        allocates for each request has none; what is only warming up, or the control thread once in a while, has."""
         work()
         counts = []
         for _ in range(ROUNDS):
             before = self.allocations()
-            work()
+            tolerated = work()
             counts.append(self.allocations() - before)
-            if counts[-1] == 0:
+            if counts[-1] <= tolerated:
                 return
         self.fail(f"every round allocated: {counts}")
 
@@ -90,12 +90,13 @@ class Allocations(WebCase):
         door = self.counted_door(protocol, backend.address)
         clients = self.clients(door, 16)
 
-        def ask() -> None:
+        def ask() -> int:
             for _ in range(requests // len(clients) // batch):
                 for client in clients:
                     client.sendall(REQUEST * batch)
                 for client in clients:
                     self.assertTrue(read_exactly(client, len(answer) * batch) == answer * batch)
+            return 0
 
         self.assertSteady(ask)
         self.assertEqual(backend.errors, [])
@@ -105,7 +106,7 @@ class Allocations(WebCase):
         door = self.counted_door(protocol, self.enter(Backend(answering(ANSWER))).address)
         address = door.address()
 
-        def ask() -> None:
+        def ask() -> int:
             for _ in range(requests // 20):
                 clients = [harness.connect(address) for _ in range(20)]
                 for client in clients:
@@ -113,19 +114,23 @@ class Allocations(WebCase):
                 for client in clients:
                     self.assertEqual(read_exactly(client, len(ANSWER)), ANSWER)
                     client.close()
+            return 0
 
         self.assertSteady(ask)
 
     def wrk_load(self, protocol: str) -> None:
+        """Fewer than one in a thousand requests: how many of its connections wait for the same thing is a matter of
+        chance, and pools and queues grow with each new record."""
         harness.need("wrk")
         door = self.counted_door(protocol, self.nginx("blue", "App v1\n").address)
         address = door.address()
         served = []
 
-        def ask() -> None:
+        def ask() -> int:
             requests, errors = self.wrk_result(self.wrk(address, scaled(1, 10)))
             self.assertEqual(set(errors.values()), {0}, errors)
             served.append(requests)
+            return requests // 1000
 
         self.assertSteady(ask)
         self.assertGreater(min(served), 1000)
@@ -151,8 +156,8 @@ class Allocations(WebCase):
     def test_sessions_allocate_nothing_http(self) -> None:
         self.sessions("http", scaled(2000, 20_000))
 
-    def test_wrk_allocates_nothing_tcp(self) -> None:
+    def test_wrk_allocates_next_to_nothing_tcp(self) -> None:
         self.wrk_load("tcp")
 
-    def test_wrk_allocates_nothing_http(self) -> None:
+    def test_wrk_allocates_next_to_nothing_http(self) -> None:
         self.wrk_load("http")
