@@ -42,6 +42,11 @@ let package = Package(
       swiftSettings: settings),
     .executableTarget(
       name: "bgproxyctl", dependencies: ["Admin", "Arguments", "Switching", "LinuxIO"], swiftSettings: settings),
+    // Not installed with the products. The C target replaces malloc(3) in this one program.
+    .target(name: "AllocationCount", path: "Benchmarks/AllocationCount"),
+    .executableTarget(
+      name: "MicroBenchmarks", dependencies: ["AllocationCount", "EventCore", "HTTPFraming", "LinuxIO"],
+      path: "Benchmarks/Micro", swiftSettings: settings),
     tests("LinuxIO"),
     tests("EventCore"),
     tests("HTTPFraming"),

@@ -39,6 +39,7 @@ public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
 
   private var loop: EventLoop
   private let mailbox: Mailbox<Letter>
+  private var mail: [Letter] = []
   private var registrations: [UInt64: Registration] = [:]
   private var timers: [UInt64: PendingTimer] = [:]
   private var lastSerial: UInt64 = 0
@@ -135,13 +136,16 @@ public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   }
 
   private func readMail() {
-    for letter in mailbox.takeAll() {
+    mailbox.takeAll(into: &mail)
+    for letter in mail {
       switch letter {
       case .work(let work): work()
       case .job(let job):
         unsafe job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
       }
     }
+    // What closures hold is let go of now, not with the next mail.
+    mail.removeAll(keepingCapacity: true)
   }
 }
 

@@ -91,6 +91,7 @@ struct Worker: ~Copyable {
   var deferredBefore: [Token] = []
   var closes: [Closing] = []
   var hasMail = false
+  var mail: [WorkerOrder] = []
   var replies: [(closed: DrainTally, reply: @Sendable (WorkerReport) -> Void)] = []
 
   /// A session to close at the end of the tick.
@@ -185,7 +186,8 @@ struct Worker: ~Copyable {
 
   private mutating func readMail() {
     hasMail = false
-    for order in mailbox.takeAll() {
+    mailbox.takeAll(into: &mail)
+    for order in mail {
       switch order {
       case .adopt(let number, let door): begin(Descriptor(owning: number), from: door)
       case .open(let door): open(door)
@@ -200,6 +202,8 @@ struct Worker: ~Copyable {
       case .list(let reply): reply(snapshots())
       }
     }
+    // What closures hold is let go of now, not with the next mail.
+    mail.removeAll(keepingCapacity: true)
   }
 
   private mutating func apply(_ routes: Routes, _ settings: RelaySettings) {
