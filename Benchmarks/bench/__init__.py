@@ -1,0 +1,1 @@
+"""Measuring bgproxy beside its peers."""
