@@ -36,6 +36,7 @@ import Testing
         switch   blue → green by uid 0 pid 99: v2
                  flip 4 µs, persisted in 900 µs
                  40 open: 37 ended, 3 remaining
+        bulk     4.7 GiB through pipes, 1 of 32 open
 
         COLOR  STATE   HEALTH   SHARE  SESSIONS  DRAINING  IDLE  BUSY  OPAQUE  ACCEPTED  REQUESTS  FAILED  RESETS     IN   OUT
         blue   idle    unknown     0%         3         0     1     1       0       120       950       0       1  2 KiB  10 B

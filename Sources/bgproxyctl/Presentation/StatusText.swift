@@ -25,6 +25,10 @@ struct StatusText {
     if status.held + status.parked > 0 {
       rows.append(("waiting", "\(Units.sessions(status.held)) held, \(status.parked) parked without a backend"))
     }
+    if status.splice.bytes > 0 {
+      let splice = status.splice
+      rows.append(("bulk", "\(Units.bytes(splice.bytes)) through pipes, \(splice.pipes) of \(splice.limit) open"))
+    }
     return rows.map { head, text in
       paint(head, .bold) + String(repeating: " ", count: 9 - head.count) + text + "\n"
     }.joined()
