@@ -75,8 +75,8 @@ extension Settings {
 
 /// Keys of the interface that are refused by name until they are built.
 enum Planned {
-  static let root = ["health", "bake", "source", "busyPoll"]
-  static let listener = ["proxyProtocol", "source", "busyPoll"]
+  static let root = ["health", "bake", "busyPoll"]
+  static let listener = ["proxyProtocol", "busyPoll"]
   static let admin = ["metrics"]
 }
 

@@ -62,6 +62,8 @@ extension FrontDoor {
     case .limitReached(.descriptors(let errno)): tell("limit", "no descriptor for a connection: \(errno)")
     case .limitReached(.ports):
       tell("limit", "no free local port towards a target: new connections wait for one, up to the connect timeout")
+    case .limitReached(.source(let address, let errno)):
+      tell("limit", "cannot connect from \(address.host): \(errno)")
     case .connectFailed(let target, let errno):
       tell("target-unreachable", "\(targetBook.name(of: target)): \(errno)")
     }

@@ -77,6 +77,7 @@ extension FrontDoor {
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
     workers.apply(routes, RelaySettings(settings.timeouts))
     budget.setLimit(sessionLimit)
+    SocketOptions.update(from: old, to: opened)
     // An address that goes on under another name, or as another kind of door, is watched by the new door after the
     // old one was let go; connections wait in the backlog meanwhile.
     let oldDoors = old.flatMap(\.doors)
