@@ -159,6 +159,7 @@ extension FrontDoor {
     publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
     // A switch or reload that has begun is completed first.
     await turn.take()
+    await lastCall(at: listeners, keeping: [])
     for index in listeners.indices {
       for door in listeners[index].doors {
         await workers.close(door)

@@ -82,6 +82,7 @@ extension FrontDoor {
     // old one was let go; connections wait in the backlog meanwhile.
     let oldDoors = old.flatMap(\.doors)
     let newDoors = opened.flatMap(\.doors)
+    await lastCall(at: old, keeping: newDoors)
     for door in oldDoors where !newDoors.contains(where: { $0 === door }) {
       await workers.close(door)
       if !newDoors.contains(where: { $0.socket === door.socket }) { Listening.removeFile(of: door.socket) }

@@ -88,3 +88,26 @@ enum SocketOptions {
     }
   }
 }
+
+extension FrontDoor {
+  /// Milliseconds in which the kernel asks every client once more that has connected and not sent anything: 1 s after
+  /// the last of them came (the first retransmission of SYN-ACK), and some to spare.
+  private static let lastCallTime: Int64 = 1200
+
+  /// A connection whose accept is deferred is in no queue, and would be reset with the socket that it came to. So sockets
+  /// that are about to be closed stop deferring first, and what waits becomes a connection like any other.
+  func lastCall(at old: [OpenListener], keeping kept: [Door]) async {
+    var isDeferring = false
+    for listener in old where listener.settings.tcp.deferAccept == true {
+      for door in listener.doors where !kept.contains(where: { $0.socket === door.socket }) {
+        guard door.socket.address.family != .local else { continue }
+        door.socket.replaceOptions(by: TCPOptions(listener.settings.tcp.towardsClients))
+        isDeferring = true
+      }
+    }
+    guard isDeferring else { return }
+    await withCheckedContinuation { continuation in
+      reactor.after(milliseconds: Self.lastCallTime) { continuation.resume() }
+    }
+  }
+}

@@ -43,11 +43,9 @@ extension Worker {
 
   /// The backend socket became ready, or has failed, while its connect was under way.
   mutating func connectProgressed(_ token: Token, _ readiness: Readiness) {
-    if let errno = sessions[token].backend.socket.takeError() {
-      addressFailed(token, errno)
-      connect(token)
-    } else if readiness.contains(.error) || readiness.contains(.hangUp) {
-      addressFailed(token, .connectionReset)
+    // Without either there is no error to ask for: epoll(7) tells of one always, and every connection would pay for asking.
+    if !readiness.isDisjoint(with: [.error, .hangUp]) {
+      addressFailed(token, sessions[token].backend.socket.takeError() ?? .connectionReset)
       connect(token)
     } else if readiness.contains(.writable) {
       established(token)
