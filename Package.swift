@@ -42,7 +42,7 @@ let package = Package(
       swiftSettings: settings),
     .executableTarget(
       name: "bgproxyctl", dependencies: ["Admin", "Arguments", "Switching", "LinuxIO"], swiftSettings: settings),
-    tests("LinuxIO"),
+    tests("LinuxIO", ["CLinux"]),
     tests("EventCore"),
     tests("HTTPFraming"),
     tests("Arguments"),

@@ -41,7 +41,8 @@ public struct SourceAddress: Hashable, Sendable {
   }
 
   private static func isMapped(_ text: String) -> Bool {
-    text.utf8.contains(UInt8(ascii: ":")) && (text.utf8.contains(UInt8(ascii: ".")) || text.lowercased().hasPrefix("::ffff:"))
+    text.utf8.contains(UInt8(ascii: ":"))
+      && (text.utf8.contains(UInt8(ascii: ".")) || text.lowercased().hasPrefix("::ffff:"))
   }
 
   private var withoutZone: String { String(text.prefix { $0 != "%" }) }

@@ -29,7 +29,7 @@ public struct TCPOptions: Sendable {
 
   /// Seconds between two probes: a tenth of the time before the first, 1 at least and, as the system has it, 75 at most.
   public static func probeInterval(afterIdleSeconds idle: Int32) -> Int32 { min(75, max(1, idle / 10)) }
-  /// Probes without an answer after which the peer counts as gone: half the idle time after the first, or a little more.
+  /// Probes without an answer after which the peer counts as gone.
   public static var probeCount: Int32 { 5 }
 
   public var isEmpty: Bool {

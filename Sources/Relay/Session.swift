@@ -208,7 +208,8 @@ struct Session: ~Copyable {
 
   /// Protocol http, when the client has hung up after its last answer: who closes first keeps the port in TIME_WAIT for a
   /// minute, and here that would be this machine's port towards the target. The backend has been told (FIN), has answered
-  /// everything, and has acknowledged all bytes but FIN at most, so that a reset takes nothing from anybody.
+  /// everything, and has acknowledged all bytes but FIN at most, so that a reset takes nothing from anybody. A backend
+  /// that closes before it comes is too fast for it.
   func spareThePort() {
     if exchange.isWatched, exchange.tracker.isIdle, inbound.hasEnded, !outbound.hasEnded, !client.isBroken,
       backend.socket.unsentBytes <= 1

@@ -48,7 +48,10 @@ import Testing
       "expected one of the keys timeout, spread, found \"timout\"; did you mean timeout?"),
     Refused("health: {}}", 2, 1, "health", "health is not built yet"),
     Refused("bake: {}}", 2, 1, "bake", "bake is not built yet"),
-    Refused("source: 1}", 2, 1, "source", "source is not built yet"),
+    Refused(
+      "source: ['10.0.0.5']}", 2, 1, "source",
+      "expected one of the keys listeners, active, stateFile, workers, admin, drain, timeouts, limits, "
+        + "found \"source\""),
     Refused("busyPoll: 1}", 2, 1, "busyPoll", "busyPoll is not built yet"),
     Refused(
       "timeouts: { hold: '0s' }}", 2, 19, "timeouts.hold",
@@ -156,11 +159,11 @@ import Testing
     Refused("{listeners: [{bind:80,\(targets)}]}", 1, 20, "listeners[0].bind", "expected an address, found 80"),
     Refused(
       "{listeners: [{bnd:':80',\(targets)}]}", 1, 15, "listeners[0].bnd",
-      "expected one of the keys name, bind, protocol, preview, blue, green, found \"bnd\"; did you mean bind?"),
+      "expected one of the keys name, bind, protocol, preview, blue, green, source, tcp, found \"bnd\"; did you mean bind?"
+    ),
     Refused(
       "{listeners: [{proxyProtocol:'off',bind:':1',\(targets)}]}", 1, 15, "listeners[0].proxyProtocol",
       "proxyProtocol is not built yet"),
-    Refused("{listeners: [{bind:':1',source:1,\(targets)}]}", 1, 25, "listeners[0].source", "source is not built yet"),
     Refused(
       "{listeners: [{bind:':1',busyPoll:1,\(targets)}]}", 1, 25, "listeners[0].busyPoll",
       "busyPoll is not built yet"),
