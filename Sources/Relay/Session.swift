@@ -210,11 +210,13 @@ struct Session: ~Copyable {
   /// minute, and here that would be this machine's port towards the target. The backend has been told (FIN), has answered
   /// everything, and has acknowledged all bytes but FIN at most, so that a reset takes nothing from anybody. A backend
   /// that closes before it comes is too fast for it.
-  func spareThePort() {
+  mutating func spareThePort() {
     if exchange.isWatched, exchange.tracker.isIdle, inbound.hasEnded, !outbound.hasEnded, !client.isBroken,
       backend.socket.unsentBytes <= 1
     {
       backend.socket.resetOnClose()
+      // Now, and not at the end of the tick: the backend may be answering the FIN already.
+      backend = .absent
     }
   }
 
