@@ -47,7 +47,7 @@ let package = Package(
     .executableTarget(
       name: "MicroBenchmarks", dependencies: ["AllocationCount", "EventCore", "HTTPFraming", "LinuxIO"],
       path: "Benchmarks/Micro", swiftSettings: settings),
-    tests("LinuxIO"),
+    tests("LinuxIO", ["CLinux"]),
     tests("EventCore"),
     tests("HTTPFraming"),
     tests("Arguments"),

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "Checked.h"
 
 #include <sys/wait.h>
 #include <spawn.h>
@@ -25,16 +26,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-// Runs a call until it is not interrupted; its value is the result or the negated errno.
-#define CHECKED(call)                                                                                                  \
-  ({                                                                                                                   \
-    __typeof__(call) result_;                                                                                          \
-    do {                                                                                                               \
-      result_ = (call);                                                                                                \
-    } while (result_ < 0 && errno == EINTR);                                                                           \
-    result_ < 0 ? -errno : result_;                                                                                    \
-  })
 
 // ---- Addresses
 

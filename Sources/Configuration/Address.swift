@@ -124,7 +124,7 @@ private func isHostName(_ text: String) -> Bool {
     && named.allSatisfy { (1...63).contains($0.utf8.count) && $0.utf8.allSatisfy(isWord) && $0.first != "-" }
 }
 
-private func isIPv4(_ text: some StringProtocol) -> Bool {
+func isIPv4(_ text: some StringProtocol) -> Bool {
   let parts = text.split(separator: ".", omittingEmptySubsequences: false)
   return parts.count == 4
     && parts.allSatisfy { part in
@@ -133,7 +133,7 @@ private func isIPv4(_ text: some StringProtocol) -> Bool {
 }
 
 /// RFC 4291 section 2.2, with a zone (RFC 4007) where the scope needs one.
-private func isIPv6(_ text: String) -> Bool {
+func isIPv6(_ text: String) -> Bool {
   let withZone = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
   if withZone.count == 2 {
     // IFNAMSIZ, with its closing NUL, is 16.

@@ -79,6 +79,24 @@ struct Cursor {
     return value
   }
 
+  /// A duration of a narrower range, in steps of `step` milliseconds.
+  func duration(
+    in range: ClosedRange<Milliseconds>, example: String, step: Milliseconds
+  ) throws(SettingsError) -> Milliseconds {
+    let steps = step == 1000 ? "a duration in whole seconds" : "a duration"
+    let expected =
+      "\(steps) such as \(example) from \(formatDuration(range.lowerBound)) to \(formatDuration(range.upperBound))"
+    guard let value = parseDuration(try text(expected).value), range.contains(value), value % step == 0 else {
+      throw failure(expected: expected)
+    }
+    return value
+  }
+
+  func boolean() throws(SettingsError) -> Bool {
+    guard case .boolean(let value) = node.value else { throw failure(expected: "true or false") }
+    return value
+  }
+
   func wholeNumber(in range: ClosedRange<Int>) throws(SettingsError) -> Int {
     guard case .number(let spelling) = node.value, let value = Self.wholeNumber(spelling), range.contains(value) else {
       throw failure(expected: "a whole number from \(range.lowerBound) to \(range.upperBound)")

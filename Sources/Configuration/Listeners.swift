@@ -2,6 +2,7 @@ import Switching
 
 let mostListeners = 64
 private let mostTargets = 64
+private let mostSources = 64
 
 /// A listener as the file or the command line describes it, before its texts are read.
 struct ListenerDraft {
@@ -10,6 +11,8 @@ struct ListenerDraft {
   let `protocol`: ListenerProtocol
   let preview: SourcedText?
   let targets: ByColor<[SourcedText]>
+  var source: [SourcedText] = []
+  var tcp = TCPSettings()
 
   /// nil where the command line describes no listener.
   init?(_ overrides: Overrides) throws(SettingsError) {
@@ -64,6 +67,10 @@ struct ListenerDraft {
       return texts
     }
     targets = ByColor(blue: try texts(.blue), green: try texts(.green))
+    for address in try members[.source]?.array(of: "addresses", atMost: mostSources) ?? [] {
+      source.append(try address.text("an address"))
+    }
+    if let value = members[.tcp] { try tcp.read(value) }
   }
 }
 
@@ -118,13 +125,35 @@ func validated(_ drafts: [ListenerDraft]) throws(SettingsError) -> [ListenerSett
       }
     }
     listeners.append(
-      ListenerSettings(name: name, bind: bind, protocol: draft.protocol, preview: preview, targets: targets))
+      ListenerSettings(
+        name: name, bind: bind, protocol: draft.protocol, preview: preview, targets: targets,
+        source: try sources(draft.source, for: targets.blue + targets.green), tcp: draft.tcp))
   }
   return listeners
 }
 
 private func parsed(_ text: SourcedText, for use: Address.Use) throws(SettingsError) -> Address {
   do { return try Address(text.value, for: use) } catch { throw text.origin.error(error.description) }
+}
+
+private func sources(_ texts: [SourcedText], for targets: [Address]) throws(SettingsError) -> [SourceAddress] {
+  var sources: [SourceAddress] = []
+  for text in texts {
+    guard let source = SourceAddress(text.value) else {
+      throw text.origin.error(
+        expected: "an IPv4 or IPv6 address of this machine, without a port", found: quoted(text.value))
+    }
+    guard !sources.contains(where: { $0.means(source) }) else {
+      throw text.origin.error(expected: "each address once", found: "\(source.text) again")
+    }
+    guard targets.contains(where: source.mayReach) else {
+      let family = source.isIPv6 ? "IPv6" : "IPv4"
+      throw text.origin.error(
+        expected: "an address of a family that a target has", found: "\(source.text), and no target has \(family)")
+    }
+    sources.append(source)
+  }
+  return sources
 }
 
 private let expectedProtocol = "\"tcp\" or \"http\""

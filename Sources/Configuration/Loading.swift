@@ -77,8 +77,8 @@ extension Settings {
 
 /// Keys of the interface that are refused by name until they are built.
 enum Planned {
-  static let root = ["health", "bake", "source"]
-  static let listener = ["proxyProtocol", "source"]
+  static let root = ["health", "bake"]
+  static let listener = ["proxyProtocol"]
   static let admin = ["metrics"]
 }
 

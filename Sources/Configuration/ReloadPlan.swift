@@ -6,7 +6,7 @@ public struct ReloadPlan: Equatable, Sendable {
   public let added: [String]
   /// Names of listeners, in the order of the old configuration.
   public let removed: [String]
-  /// Names of listeners whose address, protocol, preview or targets differ, in the order of the new configuration.
+  /// Names of listeners of which any other key differs, in the order of the new configuration.
   public let changed: [String]
   /// Key paths, outside of the listeners, whose new value takes effect at once.
   public let atOnce: [String]

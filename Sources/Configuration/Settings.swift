@@ -56,12 +56,16 @@ public struct ListenerSettings: Equatable, Sendable {
   public var preview: Address?
   /// 1 to 64 of each color.
   public var targets: ByColor<[Address]>
+  /// Addresses of this machine from which connections to targets are made, at most 64; empty: the system chooses.
+  public var source: [SourceAddress]
+  public var tcp: TCPSettings
 
   public init(
     name: String, bind: Address, protocol: ListenerProtocol = .tcp, preview: Address? = nil,
-    targets: ByColor<[Address]>
+    targets: ByColor<[Address]>, source: [SourceAddress] = [], tcp: TCPSettings = TCPSettings()
   ) {
     (self.name, self.bind, self.protocol, self.preview, self.targets) = (name, bind, `protocol`, preview, targets)
+    (self.source, self.tcp) = (source, tcp)
   }
 }
 
@@ -123,7 +127,9 @@ extension Settings: Encodable {
 }
 
 extension ListenerSettings: Encodable {
-  enum CodingKeys: String, CodingKey, CaseIterable { case name, bind, `protocol`, preview, blue, green }
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, bind, `protocol`, preview, blue, green, source, tcp
+  }
 
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
@@ -133,6 +139,8 @@ extension ListenerSettings: Encodable {
     try container.encodeIfPresent(preview, forKey: .preview)
     try container.encode(targets.blue, forKey: .blue)
     try container.encode(targets.green, forKey: .green)
+    if !source.isEmpty { try container.encode(source, forKey: .source) }
+    if !tcp.isEmpty { try container.encode(tcp, forKey: .tcp) }
   }
 }
 

@@ -62,6 +62,8 @@ extension FrontDoor {
     case .limitReached(.descriptors(let errno)): tell("limit", "no descriptor for a connection: \(errno)")
     case .limitReached(.ports):
       tell("limit", "no free local port towards a target: new connections wait for one, up to the connect timeout")
+    case .limitReached(.source(let address, let errno)):
+      tell("limit", "cannot connect from \(address.host): \(errno)")
     case .connectFailed(let target, let errno):
       tell("target-unreachable", "\(targetBook.name(of: target)): \(errno)")
     }
@@ -160,6 +162,7 @@ extension FrontDoor {
         by: Requester(uid: Process.effectiveUserID, pid: Process.identifier), because: .theFrontDoorStops)
       await turn.take()
     }
+    await lastCall(at: listeners, keeping: [])
     for index in listeners.indices {
       for door in listeners[index].doors {
         await workers.close(door)

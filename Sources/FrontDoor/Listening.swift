@@ -6,14 +6,16 @@ import Relay
 /// Opens the sockets that production and preview traffic arrives at.
 enum Listening {
   /// Binds an address of the configuration. Throws a text that names the address.
-  static func bind(_ address: Address, resolved: [Address: [SocketAddress]]) throws(StartFailure) -> BoundSocket {
+  static func bind(
+    _ address: Address, resolved: [Address: [SocketAddress]], options: TCPOptions
+  ) throws(StartFailure) -> BoundSocket {
     do {
       switch address {
-      case .wildcard(let port): return try bindWildcard(port: port)
+      case .wildcard(let port): return try bindWildcard(port: port, options)
       case .local(let path): return try bindLocal(path: path)
       case .host:
         guard let first = resolved[address]?.first else { throw StartFailure("\(address): has no address") }
-        return try bound(Descriptor.listen(at: first), asked: first)
+        return try bound(Descriptor.listen(at: first, options: options), asked: first)
       }
     } catch let failure as StartFailure {
       throw failure
@@ -29,13 +31,13 @@ enum Listening {
   }
 
   /// Both families where the system has IPv6, else IPv4.
-  private static func bindWildcard(port: UInt16) throws(Errno) -> BoundSocket {
+  private static func bindWildcard(port: UInt16, _ options: TCPOptions) throws(Errno) -> BoundSocket {
     let (ipv6, ipv4) = SocketAddress.wildcard(port: port)
     do {
-      return bound(try Descriptor.listen(at: ipv6), asked: ipv6)
+      return bound(try Descriptor.listen(at: ipv6, options: options), asked: ipv6)
     } catch {
       guard error == .familyNotSupported || error == .addressNotAvailable else { throw error }
-      return bound(try Descriptor.listen(at: ipv4), asked: ipv4)
+      return bound(try Descriptor.listen(at: ipv4, options: options), asked: ipv4)
     }
   }
 

@@ -38,9 +38,14 @@ struct OpenListener {
       let isHTTP = settings.protocol == .http
       if let old, old.listener == id, old.isPreview == isPreview, old.isHTTP == isHTTP { return old }
       let socket: BoundSocket
-      if let old { socket = old.socket } else { socket = try Listening.bind(wanted, resolved: resolved) }
+      if let old {
+        socket = old.socket
+      } else {
+        socket = try Listening.bind(wanted, resolved: resolved, options: settings.clientOptions)
+      }
       return Door(listener: id, isPreview: isPreview, isHTTP: isHTTP, socket: socket)
     }
+    try SocketOptions.check(settings)
     self.id = id
     self.settings = settings
     let production = try door(settings.bind, isPreview: false)

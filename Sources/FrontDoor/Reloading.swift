@@ -79,10 +79,12 @@ extension FrontDoor {
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
     workers.apply(routes, RelaySettings(settings))
     budget.setLimit(sessionLimit)
+    SocketOptions.update(from: old, to: opened)
     // An address that goes on under another name, or as another kind of door, is watched by the new door after the
     // old one was let go; connections wait in the backlog meanwhile.
     let oldDoors = old.flatMap(\.doors)
     let newDoors = opened.flatMap(\.doors)
+    await lastCall(at: old, keeping: newDoors)
     for door in oldDoors where !newDoors.contains(where: { $0 === door }) {
       await workers.close(door)
       if !newDoors.contains(where: { $0.socket === door.socket }) { Listening.removeFile(of: door.socket) }

@@ -40,10 +40,11 @@ struct TargetBook {
     var routes = Routes(targets: [:])
     for (id, settings) in listeners {
       var targets = ByColor<[Target]>(both: [])
+      let approach = Approach(settings)
       for color in Color.allCases {
         for address in settings.targets[color] {
           let slot = try slot(for: Key(listener: id, color: color, address: address))
-          targets[color].append(Target(slot: slot, addresses: resolved[address] ?? []))
+          targets[color].append(Target(slot: slot, addresses: resolved[address] ?? [], approach: approach))
         }
       }
       routes.targets[id] = targets

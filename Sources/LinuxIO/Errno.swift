@@ -39,6 +39,7 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
   public static let addressInUse = Errno(rawValue: EADDRINUSE)
   public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
   public static let noSuchFile = Errno(rawValue: ENOENT)
+  public static let notPermitted = Errno(rawValue: EPERM)
   public static let fileExists = Errno(rawValue: EEXIST)
   public static let familyNotSupported = Errno(rawValue: EAFNOSUPPORT)
   public static let nameTooLong = Errno(rawValue: ENAMETOOLONG)

@@ -32,6 +32,12 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     set { if let newValue { unsafe linux_address_set_port(&raw, newValue) } }
   }
 
+  /// The description without its port: `1.2.3.4` or `::1`.
+  public var host: String {
+    guard family != .local, let colon = description.lastIndex(of: ":") else { return description }
+    return String(description[..<colon].drop { $0 == "[" }.prefix { $0 != "]" })
+  }
+
   /// `1.2.3.4:80`, `[::1]:80` or `unix:/path`.
   public var description: String {
     unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 160) { text in

@@ -11,10 +11,16 @@ extension Descriptor {
 
   /// A listening socket. SO_REUSEADDR, so that a restart does not wait for TIME_WAIT; never SO_REUSEPORT, with which
   /// a second front door could bind the same address in silence. An IPv6 wildcard takes IPv4 as well.
-  public static func listen(at address: SocketAddress, backlog: Int32 = largestBacklog) throws(Errno) -> Descriptor {
+  ///
+  /// Connections inherit TCP_NODELAY and the options from it: a call for each connection is saved.
+  public static func listen(
+    at address: SocketAddress, options: TCPOptions = TCPOptions(), backlog: Int32 = largestBacklog
+  ) throws(Errno) -> Descriptor {
     let socket = try streamSocket(for: address)
     if address.family != .local {
       try checked(linux_set_option(socket.number, SOL_SOCKET, SO_REUSEADDR, 1))
+      socket.setNoDelay()
+      socket.set(options)
       if address.family == .ipv6 {
         let isWildcard = address == SocketAddress.wildcard(port: address.port ?? 0).ipv6
         try checked(linux_set_option(socket.number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isWildcard ? 0 : 1))

@@ -146,5 +146,7 @@ public enum WorkerNews: Sendable {
     case descriptors(Errno)
     /// This machine has no free port towards the target.
     case ports
+    /// An address that connections should be made from cannot be used.
+    case source(SocketAddress, Errno)
   }
 }

@@ -15,7 +15,11 @@ public struct Target: Sendable {
   public let slot: Int32
   /// In the order to try; empty where the name has none at present.
   public let addresses: [SocketAddress]
-  public init(slot: Int32, addresses: [SocketAddress]) { (self.slot, self.addresses) = (slot, addresses) }
+  /// Its listener's; nil where everything is left to the system.
+  public let approach: Approach?
+  public init(slot: Int32, addresses: [SocketAddress], approach: Approach? = nil) {
+    (self.slot, self.addresses, self.approach) = (slot, addresses, approach)
+  }
 }
 
 /// Where the sessions of each listener go. A value that is replaced whole at a reload.
@@ -124,6 +128,9 @@ public final class BoundSocket: Sendable {
     self.descriptor = descriptor
     self.address = address
   }
+
+  /// For connections that are made from now on.
+  public func replaceOptions(by options: TCPOptions) { descriptor.replaceOptions(by: options) }
 }
 
 /// A way in, shared by all workers: a listening socket and what its connections belong to.

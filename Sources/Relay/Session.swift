@@ -221,6 +221,20 @@ struct Session: ~Copyable {
       && backend.socket.unreadBytes == 0 && client.socket.unsentBytes == 0 && backend.socket.unsentBytes == 0
   }
 
+  /// Protocol http, when the client has hung up after its last answer: who closes first keeps the port in TIME_WAIT for a
+  /// minute, and here that would be this machine's port towards the target. The backend has been told (FIN), has answered
+  /// everything, and has acknowledged all bytes but FIN at most, so that a reset takes nothing from anybody. A backend
+  /// that closes before it comes is too fast for it.
+  mutating func spareThePort() {
+    if exchange.isWatched, exchange.tracker.isIdle, inbound.hasEnded, !outbound.hasEnded, !client.isBroken,
+      backend.socket.unsentBytes <= 1
+    {
+      backend.socket.resetOnClose()
+      // Now, and not at the end of the tick: the backend may be answering the FIN already.
+      backend = .absent
+    }
+  }
+
   /// It has a backend, or is about to.
   var backendIsWanted: Bool {
     switch phase {

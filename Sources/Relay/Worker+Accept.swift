@@ -48,7 +48,6 @@ extension Worker {
     }
     switch door.socket.descriptor.accept() {
     case .connection(let socket):
-      socket.setNoDelay()
       if let other = lessLoadedWorker() {
         shared.gates[other].addLoad()
         shared.gates[other].mailbox.post(.adopt(number: socket.release(), door))

@@ -12,11 +12,11 @@ extension Worker {
   /// Tries targets until a connect succeeds or is under way; the client notices nothing of those that fail at once.
   mutating func connect(_ token: Token) {
     while sessions[token].phase == .connecting {
-      guard let address = nextAddress(token) else {
+      guard let (address, approach) = nextAddress(token) else {
         allTargetsFailed(token)
         return
       }
-      switch start(token, address) {
+      switch start(token, address, approach) {
       case .connected:
         established(token)
         return
@@ -43,11 +43,9 @@ extension Worker {
 
   /// The backend socket became ready, or has failed, while its connect was under way.
   mutating func connectProgressed(_ token: Token, _ readiness: Readiness) {
-    if let errno = sessions[token].backend.socket.takeError() {
-      addressFailed(token, errno)
-      connect(token)
-    } else if readiness.contains(.error) || readiness.contains(.hangUp) {
-      addressFailed(token, .connectionReset)
+    // Without either there is no error to ask for: epoll(7) tells of one always, and every connection would pay for asking.
+    if !readiness.isDisjoint(with: [.error, .hangUp]) {
+      addressFailed(token, sessions[token].backend.socket.takeError() ?? .connectionReset)
       connect(token)
     } else if readiness.contains(.writable) {
       established(token)
@@ -68,10 +66,44 @@ extension Worker {
     connect(token)
   }
 
-  private mutating func start(_ token: Token, _ address: SocketAddress) -> Descriptor.ConnectStart {
+  /// Where the listener has source addresses, it is the turn of one of them; if that has no free port towards the target,
+  /// or is gone from this machine, the others are tried before this counts as a shortage.
+  private mutating func start(
+    _ token: Token, _ address: SocketAddress, _ approach: Approach?
+  ) -> Descriptor.ConnectStart {
+    guard let approach else { return start(token, address, options: nil, from: nil) }
+    switch address.family {
+    case .ipv4: return start(token, address, approach.options, from: approach.ipv4)
+    case .ipv6: return start(token, address, approach.options, from: approach.ipv6)
+    case .local: return start(token, address, options: nil, from: nil)
+    }
+  }
+
+  private mutating func start(
+    _ token: Token, _ address: SocketAddress, _ options: TCPOptions, from sources: borrowing Approach.Sources
+  ) -> Descriptor.ConnectStart {
+    let count = sources.addresses.count
+    guard count > 0 else { return start(token, address, options: options, from: nil) }
+    let first = sources.takeTurn()
+    for offset in 0..<count {
+      let source = sources.addresses[(first + offset) % count]
+      let result = start(token, address, options: options, from: source)
+      guard result == .failed(.addressNotAvailable) else { return result }
+    }
+    return .failed(.addressNotAvailable)
+  }
+
+  private mutating func start(
+    _ token: Token, _ address: SocketAddress, options: TCPOptions?, from source: SocketAddress?
+  ) -> Descriptor.ConnectStart {
     do {
       let socket = try Descriptor.streamSocket(for: address)
-      socket.setNoDelay()
+      if address.family != .local { socket.setNoDelay() }
+      if let options { socket.set(options) }
+      if let source, let errno = socket.bindSource(source) {
+        tell(.source(source, errno))
+        return .failed(errno)
+      }
       let result = socket.connect(to: address)
       if case .failed = result { return result }
       try loop.watch(socket, for: Self.interest, token.lane(1))
@@ -98,7 +130,7 @@ extension Worker {
 
   /// The address to try next: the same again after a local shortage, the present target's next one, or that of the next
   /// target.
-  private mutating func nextAddress(_ token: Token) -> SocketAddress? {
+  private mutating func nextAddress(_ token: Token) -> (address: SocketAddress, approach: Approach?)? {
     guard let targets = routes.targets[sessions[token].listener]?[sessions[token].exchange.color] else { return nil }
     let attempt = sessions[token].attempt
     if sessions[token].target >= 0, Int(attempt.position) < targets.count,
@@ -106,7 +138,8 @@ extension Worker {
       Int(attempt.nextAddress) < targets[Int(attempt.position)].addresses.count
     {
       if !attempt.isRetrying { beginAttempt(token) }
-      return targets[Int(attempt.position)].addresses[Int(attempt.nextAddress)]
+      let target = targets[Int(attempt.position)]
+      return (target.addresses[Int(attempt.nextAddress)], target.approach)
     }
     leaveTarget(token)
     guard let position = choose(among: targets, tried: attempt.triedTargets) else { return nil }
@@ -116,7 +149,7 @@ extension Worker {
     sessions[token].target = targets[position].slot
     if sessions[token].account != .preview { shared.board.addSession(targets[position].slot) }
     beginAttempt(token)
-    return targets[position].addresses[0]
+    return (targets[position].addresses[0], targets[position].approach)
   }
 
   private mutating func beginAttempt(_ token: Token) {

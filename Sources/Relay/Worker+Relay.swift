@@ -66,7 +66,9 @@ extension Worker {
     case .halfClosed:
       sessions[token].lastActivity = loop.now
       schedule(token, at: idleDeadline(token))
-    case .close: requestClose(token, .ended, resets: sessions[token].phase == .resetting)
+    case .close:
+      if sessions[token].phase == .relaying { sessions[token].spareThePort() }
+      requestClose(token, .ended, resets: sessions[token].phase == .resetting)
     case .reset: awaitReset(token, firstLook: 0)
     case .letGo:
       // While the front door stops, the backend stays for a request that is on its way.

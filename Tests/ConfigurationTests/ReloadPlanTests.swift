@@ -37,8 +37,13 @@ import Testing
       Change("preview") { $0.preview = .wildcard(port: 9) },
       Change("blue") { $0.targets.blue.append(.host("z", port: 1)) },
       Change("green") { $0.targets.green = [.host("z", port: 1)] },
+      Change("tcp") { $0.tcp.deferAccept = true }, Change("tcp.client") { $0.tcp.client.keepalive = 1000 },
+      Change("source") {
+        let other = "{listeners:[{bind:':1',blue:['x:1'],green:['y:1'],source:['10.0.0.5']}]}"
+        $0.source = (try? load(other).listeners[0].source) ?? []
+      },
     ] as [Change<ListenerSettings>])
-  func plan_callsAListenerChanged_whenAddressProtocolPreviewOrTargetsDiffer(
+  func plan_callsAListenerChanged_whenAnythingButItsNameDiffers(
     _ change: Change<ListenerSettings>
   ) throws {
     let before = try load(old)

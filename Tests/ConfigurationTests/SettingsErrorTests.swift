@@ -46,7 +46,8 @@ private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from
       "expected one of the keys timeout, spread, found \"timout\"; did you mean timeout?"),
     Refused("health: {}}", 2, 1, "health", "health is not built yet"),
     Refused("bake: {}}", 2, 1, "bake", "bake is not built yet"),
-    Refused("source: 1}", 2, 1, "source", "source is not built yet"),
+    Refused(
+      "source: ['10.0.0.5']}", 2, 1, "source", "expected one of the keys \(rootKeys), found \"source\""),
     Refused("busyPoll: 1}", 2, 11, "busyPoll", "expected \(busyPoll), found 1"),
     Refused("busyPoll: 'on'}", 2, 11, "busyPoll", "expected \(busyPoll), found \"on\""),
     Refused("busyPoll: '0us'}", 2, 11, "busyPoll", "expected \(busyPoll), found \"0us\""),
@@ -163,11 +164,11 @@ private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from
     Refused("{listeners: [{bind:80,\(targets)}]}", 1, 20, "listeners[0].bind", "expected an address, found 80"),
     Refused(
       "{listeners: [{bnd:':80',\(targets)}]}", 1, 15, "listeners[0].bnd",
-      "expected one of the keys name, bind, protocol, preview, blue, green, found \"bnd\"; did you mean bind?"),
+      "expected one of the keys name, bind, protocol, preview, blue, green, source, tcp, found \"bnd\"; did you mean bind?"
+    ),
     Refused(
       "{listeners: [{proxyProtocol:'off',bind:':1',\(targets)}]}", 1, 15, "listeners[0].proxyProtocol",
       "proxyProtocol is not built yet"),
-    Refused("{listeners: [{bind:':1',source:1,\(targets)}]}", 1, 25, "listeners[0].source", "source is not built yet"),
     Refused(
       "{listeners: [{bind:':1',protocol:'TCP',\(targets)}]}", 1, 34, "listeners[0].protocol",
       "expected \"tcp\" or \"http\", found \"TCP\""),

@@ -58,6 +58,31 @@ int linux_peer_address(int fd, linux_address *into);
 int linux_set_option(int fd, int level, int name, int value);
 int linux_get_option(int fd, int level, int name);
 int linux_set_timeout(int fd, int name, int64_t milliseconds);
+
+/// What is set on a TCP socket beside TCP_NODELAY: tcp(7). Zero, or an empty name, stands for the system's default.
+typedef struct linux_tcp_options {
+  char congestion[16];
+  /// Seconds of TCP_KEEPIDLE and TCP_KEEPINTVL, and TCP_KEEPCNT; an idle time of 0: no SO_KEEPALIVE.
+  int32_t keepalive_idle;
+  int32_t keepalive_interval;
+  int32_t keepalive_count;
+  /// Milliseconds.
+  int32_t user_timeout;
+  /// Seconds; only for a listening socket.
+  int32_t defer_accept;
+} linux_tcp_options;
+
+/// The name has at most 15 bytes.
+void linux_name_congestion(linux_tcp_options *options, const char *name);
+/// TCP_CONGESTION: -ENOENT where the kernel has none of that name, -EPERM where this user may not choose it.
+int linux_set_congestion(int fd, const char *name);
+/// The name of the congestion control in force, NUL-terminated; `into` holds 16 bytes.
+int linux_congestion(int fd, char *into);
+/// Sets what is given. `resets`: what is not given is set to the system's default, for a socket that had options.
+int linux_set_tcp_options(int fd, const linux_tcp_options *options, bool resets);
+/// bind(2) of a socket that is going to connect: the port is only chosen then (IP_BIND_ADDRESS_NO_PORT, ip(7)), so
+/// that one port can serve for connections to several targets.
+int linux_bind_source(int fd, const linux_address *address);
 /// SO_LINGER with zero time: the close that follows sends RST instead of FIN (socket(7)).
 int linux_reset_on_close(int fd);
 ssize_t linux_receive(int fd, void *into, size_t capacity);
