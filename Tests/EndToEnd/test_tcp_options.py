@@ -137,7 +137,8 @@ class Options(TCPCase):
         self.reload(door, tcp={"keepalive": "50s"})
         self.assertEqual(port_of(door.address()), port)
         new = self.open_session(door.address(), "blue")
-        self.assertEqual((len(self.timers("sport", port)), len(self.timers("dport", self.target))), (1, 1))
+        wait_until(lambda: (len(self.timers("sport", port)), len(self.timers("dport", self.target))) == (1, 1),
+                   "the new session has the timer on both sides")
         self.assertTrue(says_back(old) and says_back(new))
         config = door.get("/v1/config")
         self.assertEqual(config["listeners"][0]["tcp"], {"keepalive": "50s"})
@@ -150,7 +151,8 @@ class Options(TCPCase):
         self.reload(door, tcp={})
         third = self.open_session(door.address(), "blue")
         self.assertTrue(says_back(third))
-        self.assertEqual(len(self.timers("sport", port)), 1, "only the second session's")
+        # While an acknowledgment is awaited, another timer is shown.
+        wait_until(lambda: len(self.timers("sport", port)) == 1, "only the second session has the timer")
 
 
 class DeferAccept(TCPCase):
