@@ -1,1 +1,0 @@
-"""Measuring bgproxy beside its peers."""
