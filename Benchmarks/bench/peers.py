@@ -153,8 +153,8 @@ def _envoy(protocol: str) -> Callable[[Lab, Path, int, int], Process]:
     return start
 
 
-def choose(wanted: list[str], asks_bulk: bool) -> list[Peer]:
-    """The peers that can take part, of those that are wanted; says which are left out and why."""
+def choose(wanted: list[str], asks_bulk: bool) -> tuple[list[Peer], dict[str, str]]:
+    """The peers that can take part, of those that are wanted; and which are left out, and why, which it says as well."""
     def is_wanted(program: str) -> bool:
         return not wanted or any(each == program or each.startswith(program + " ") for each in wanted)
 
@@ -187,6 +187,8 @@ def choose(wanted: list[str], asks_bulk: bool) -> list[Peer]:
         missing["envoy"] = why
     for name, why in missing.items():
         tools.say(f"left out: {name} ({why})")
-    return [peer for peer in known
-            if (not wanted or peer.name in wanted or peer.program in wanted)
-            and peer.name not in missing and peer.program not in missing and (asks_bulk or not peer.is_for_bulk_only)]
+    chosen = [
+        peer for peer in known
+        if (not wanted or peer.name in wanted or peer.program in wanted)
+        and peer.name not in missing and peer.program not in missing and (asks_bulk or not peer.is_for_bulk_only)]
+    return chosen, missing
