@@ -93,6 +93,7 @@ class Lab:
         self.proxy_cores = cores[0] if workers == 1 else ",".join(cores)
         self.load_cores = (",".join(cores[1:]) or cores[0]) if workers == 1 else ",".join(cores)
         self.processes: list[Process] = []
+        self.descriptors = 0
         self._folder = tempfile.TemporaryDirectory(prefix="bgproxy-benchmarks.")
         self.folder = Path(self._folder.name)
         # nginx's workers are another user's.
@@ -100,8 +101,8 @@ class Lab:
 
     def __enter__(self) -> Lab:
         # A proxy with 5,000 sessions has 10,000 sockets; what is started here inherits the limit.
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

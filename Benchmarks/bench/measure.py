@@ -3,7 +3,6 @@ begins with another peer, so that nobody always follows the same one."""
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import time
 from argparse import Namespace
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from . import figures, load
 from .lab import Failed, Lab, wait_until
-from .peers import Peer, Running, launch
+from .peers import Peer, Running, launch, sessions_within
 from .results import GIB, Round, Section
 from .tools import say
 
@@ -130,10 +129,9 @@ def tcp_sockets() -> int:
 
 
 def memory(lab: Lab, peers: list[Peer], options: Namespace, save: Save) -> None:
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    count = min(options.sessions, (limit - 256) // 2)
+    count = min(options.sessions, sessions_within(lab.descriptors) - 100)
     if count < options.sessions:
-        say(f"the descriptor limit of {limit} allows {count} sessions")
+        say(f"the descriptor limit of {lab.descriptors} allows {count} sessions")
     rounds = min(options.rounds, MEMORY_ROUNDS)
     section = Section(work="memory", workers=lab.workers, detail=str(count), seconds=0, size=count)
     say(f"\n{section.title()}: {rounds} fresh processes of each of {len(peers)}")

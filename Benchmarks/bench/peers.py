@@ -12,8 +12,13 @@ from pathlib import Path
 from . import tools
 from .lab import Lab, Process, free_port
 
-CONNECTIONS = 16384
+SESSIONS = 8192
 """What a proxy may hold; some allocate for as many at once, so that it is no more than is needed."""
+
+
+def sessions_within(limit: int, sockets: float = 2) -> int:
+    """How many sessions a proxy can hold with so many descriptors; HAProxy does not start where it could run out."""
+    return min(SESSIONS, int((limit - 300) / sockets))
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,13 @@ def _bgproxy(protocol: str) -> Callable[[Lab, Path, int, int], Process]:
 
 
 def _haproxy(mode: str, more: str = "") -> Callable[[Lab, Path, int, int], Process]:
+    # To splice takes a pipe for every fourth session as well.
+    sockets = 2.5 if "splice" in more else 2
+
     def start(lab: Lab, folder: Path, port: int, backend: int) -> Process:
         file = folder / "haproxy.cfg"
         file.write_text(f"""global
-  maxconn 8192
+  maxconn {sessions_within(lab.descriptors, sockets)}
   nbthread {lab.workers}
 defaults
   mode {mode}
@@ -89,7 +97,7 @@ daemon off;
 worker_processes {lab.workers};
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
-events {{ worker_connections {CONNECTIONS}; }}
+events {{ worker_connections {2 * SESSIONS}; }}
 {block(folder, port, backend)}
 """)
         return lab.start("nginx", lab.proxy_cores, tools.need("nginx"), "-e", str(folder / "error.log"), "-c", str(file))

@@ -35,8 +35,8 @@ class Figure:
     title: str
     text: Callable[[float], str]
     more_is_better: bool = False
-    counts: bool = True
-    """Whether a peer can be ahead in it."""
+    short: str = ""
+    """Where a peer is ahead in it. None: nobody can be."""
 
 
 def span(seconds: float) -> str:
@@ -60,17 +60,17 @@ def speed(bytes_a_second: float) -> str:
     return f"{bytes_a_second / 1e9:.2f} GB/s"
 
 
-REQUESTS = [Figure("rate", "requests a second", lambda value: f"{value:,.0f}", more_is_better=True),
-            Figure("p50", "p50", span), Figure("p99", "p99", span),
-            Figure("proxy", "proxy CPU a request", micro),
-            Figure("machine", "machine CPU a request", micro)]
-BULK = [Figure("speed", "GB/s", lambda value: f"{value / 1e9:.2f}", more_is_better=True),
-        Figure("proxy", "proxy CPU, s/GiB", lambda value: f"{value:.3f}"),
-        Figure("machine", "machine CPU, s/GiB", lambda value: f"{value:.3f}")]
-MEMORY = [Figure("pss", "user memory a session (PSS)", amount), Figure("rss", "the same, RSS", amount, counts=False),
-          Figure("slab", "kernel memory a session, all sockets", amount, counts=False),
-          Figure("buffers", "of TCP's buffers", amount, counts=False),
-          Figure("base", "process without sessions (PSS)", amount)]
+REQUESTS = [Figure("rate", "requests a second", lambda value: f"{value:,.0f}", True, "requests"),
+            Figure("p50", "p50", span, short="p50"), Figure("p99", "p99", span, short="p99"),
+            Figure("proxy", "proxy CPU a request", micro, short="CPU"),
+            Figure("machine", "machine CPU a request", micro, short="machine CPU")]
+BULK = [Figure("speed", "GB/s", lambda value: f"{value / 1e9:.2f}", True, "GB/s"),
+        Figure("proxy", "proxy CPU, s/GiB", lambda value: f"{value:.3f}", short="CPU"),
+        Figure("machine", "machine CPU, s/GiB", lambda value: f"{value:.3f}", short="machine CPU")]
+MEMORY = [Figure("pss", "user memory a session (PSS)", amount, short="session"), Figure("rss", "the same, RSS", amount),
+          Figure("slab", "kernel memory a session, all sockets", amount),
+          Figure("buffers", "of TCP's buffers", amount),
+          Figure("base", "process without sessions (PSS)", amount, short="process")]
 FIGURES = {"keepalive": REQUESTS, "close": REQUESTS, "bulk": BULK, "memory": MEMORY}
 MAIN = {"keepalive": "proxy", "close": "proxy", "bulk": "proxy", "memory": "pss"}
 """Whose ratio is shown."""
@@ -127,9 +127,9 @@ def ahead(section: Section, peer: str) -> str:
     found = []
     for figure in FIGURES[section.work]:
         ratio = section.ratio(own(peer), peer, figure.key)
-        if ratio and figure.counts and (ratio.value < 1 if figure.more_is_better else ratio.value > 1):
-            found.append(f"{'≈ ' if ratio.low <= 1 <= ratio.high else ''}{figure.title} ({ratio.value:.2f})")
-    return "; ".join(found) or "–"
+        if ratio and figure.short and (ratio.value < 1 if figure.more_is_better else ratio.value > 1):
+            found.append(f"{'≈ ' if ratio.low <= 1 <= ratio.high else ''}{figure.short} {ratio.value:.2f}")
+    return ", ".join(found) or "–"
 
 
 def switch_table(section: Section) -> Table:
