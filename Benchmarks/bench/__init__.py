@@ -8,6 +8,7 @@ load       wrk, curl and the client of our own
 measure    keep-alive, one connection per request, bulk, memory
 switches   the time of a switch under load
 results    the raw numbers, and what is reckoned from them
-report     tables for the terminal and for docs/benchmarks.md
+report     tables of them
+document   docs/benchmarks.md
 charts     bar charts as SVG
 """

@@ -1,5 +1,5 @@
-"""Bar charts as SVG: no scripts, no fonts of its own, and a ground of its own in light and dark, since an image on a page
-learns what the reader's system prefers and not what the page looks like."""
+"""Bar charts as SVG: no scripts, no fonts of its own, and a ground of its own in light and dark, since an image on a
+page learns what the reader's system prefers and not what the page looks like."""
 
 from __future__ import annotations
 
@@ -70,9 +70,10 @@ def draw(title: str, panels: list[Panel]) -> str:
         for column, panel in enumerate(row):
             parts += panel_parts(panel, MARGIN + column * (width + GUTTER), top, width)
         top += max(map(height_of, row)) + 16
-    legend = "line: lowest to highest round" if any(bar.low < bar.high for panel in panels for bar in panel.bars) else ""
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}" role="img" '
-            f'aria-label="{escape(title)}">\n<title>{escape(title)}</title>\n<style>{STYLE}</style>\n'
+    has_spread = any(bar.low < bar.high for panel in panels for bar in panel.bars)
+    legend = "line: lowest to highest round" if has_spread else ""
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}" '
+            f'role="img" aria-label="{escape(title)}">\n<title>{escape(title)}</title>\n<style>{STYLE}</style>\n'
             f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{top - 1}" rx="8"/>\n'
             f'<text class="title" x="{MARGIN}" y="32">{escape(title)}</text>\n'
             f'<text class="muted" x="{WIDTH - MARGIN}" y="32" text-anchor="end">{legend}</text>\n'
@@ -107,7 +108,8 @@ def panel_parts(panel: Panel, left: int, top: int, width: int) -> list[str]:
             low = max(bar.low, 0) / longest * room
             parts.append(f'<path class="spread" fill="none" d="M{origin + low:.1f} {middle:g}H{origin + high:.1f}'
                          f'M{origin + low:.1f} {middle - 3:g}v6M{origin + high:.1f} {middle - 3:g}v6"/>')
-        parts.append(f'<text{bold} x="{origin + max(length, high) + 6:.1f}" y="{middle + 4.5:g}">{escape(bar.text)}</text>')
+        end = origin + max(length, high)
+        parts.append(f'<text{bold} x="{end + 6:.1f}" y="{middle + 4.5:g}">{escape(bar.text)}</text>')
         y += ROW
     parts.append(f'<path class="axis" d="M{origin} {top + 20}V{bottom}"/>')
     return parts

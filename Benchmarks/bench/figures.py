@@ -43,7 +43,8 @@ def spent(before: dict[int, float], after: dict[int, float]) -> list[float]:
 
 def machine_seconds() -> float:
     """CPU time that the whole machine has worked, other programs included."""
-    user, nice, system, _idle, _wait, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    all_processors = Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+    user, nice, system, _idle, _wait, irq, softirq, *_ = map(int, all_processors)
     return (user + nice + system + irq + softirq) / TICKS
 
 

@@ -89,10 +89,11 @@ class Lab:
     def __init__(self, workers: int, programs: Path):
         cores = [str(core) for core in sorted(os.sched_getaffinity(0))]
         self.workers, self.programs = workers, programs
-        # One worker has the first core for itself, and all else shares the others. More workers share all cores with it.
+        # One worker has the first core for itself, and all else shares the others. More workers share all with it.
         self.proxy_cores = cores[0] if workers == 1 else ",".join(cores)
         self.load_cores = (",".join(cores[1:]) or cores[0]) if workers == 1 else ",".join(cores)
         self.processes: list[Process] = []
+        self.loads: list[subprocess.Popen[bytes]] = []
         self.descriptors = 0
         self._folder = tempfile.TemporaryDirectory(prefix="bgproxy-benchmarks.")
         self.folder = Path(self._folder.name)
@@ -105,10 +106,20 @@ class Lab:
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        # A second Ctrl-C would leave behind what is not stopped yet.
+        handlers = {number: signal.signal(number, signal.SIG_IGN)
+                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        for child in self.loads:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
         for process in reversed(self.processes):
             process.stop()
         self._folder.cleanup()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def subfolder(self, name: str) -> Path:
         count = len(list(self.folder.iterdir()))
@@ -116,16 +127,21 @@ class Lab:
         folder.mkdir(mode=0o755)
         return folder
 
-    def popen(self, cores: str, *command: str, **more: Any) -> subprocess.Popen[bytes]:
+    def popen(self, *command: str, **more: Any) -> subprocess.Popen[bytes]:
+        """Starts a client on the load's cores. Whoever starts it waits for it; at the end it is killed if it runs."""
+        child = self._popen(self.load_cores, command, more)
+        self.loads = [each for each in self.loads if each.poll() is None] + [child]
+        return child
+
+    @staticmethod
+    def _popen(cores: str, command: tuple[str, ...], more: dict[str, Any]) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches only this program, which stops the others in order.
         return subprocess.Popen(["taskset", "-c", cores, *command], start_new_session=True, **more)
 
-    def start(self, name: str, cores: str, *command: str, environment: dict[str, str] | None = None,
-              **more: Any) -> Process:
+    def start(self, name: str, cores: str, *command: str) -> Process:
         log = self.folder / f"{len(self.processes)}.log"
         with open(log, "wb") as file:
-            child = self.popen(cores, *command, stderr=file, env={**os.environ, **(environment or {})},
-                               **{"stdin": subprocess.DEVNULL, "stdout": file, **more})
+            child = self._popen(cores, command, {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file})
         process = Process(name, child, log)
         self.processes.append(process)
         return process

@@ -32,7 +32,7 @@ def wrk_command(lab: Lab, port: int, connections: int, seconds: float, closes: b
 
 
 def wrk(lab: Lab, port: int, connections: int, seconds: float, closes: bool = False) -> Wrk:
-    process = lab.popen(lab.load_cores, *wrk_command(lab, port, connections, seconds, closes),
+    process = lab.popen(*wrk_command(lab, port, connections, seconds, closes),
                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return wrk_result(process, seconds + PATIENCE)
 
@@ -73,7 +73,7 @@ def bounded(process: subprocess.Popen[bytes], timeout: float) -> str:
 
 def curl_down(lab: Lab, port: int, size: int) -> float:
     """Seconds that curl takes to fetch and throw away so many bytes."""
-    process = lab.popen(lab.load_cores, tools.need("curl"), "-sS", "-o", "/dev/null", "-w",
+    process = lab.popen(tools.need("curl"), "-sS", "-o", "/dev/null", "-w",
                         "%{http_code} %{size_download} %{time_total}", f"http://127.0.0.1:{port}/bulk?bytes={size}",
                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output = bounded(process, PATIENCE).split()
@@ -84,7 +84,7 @@ def curl_down(lab: Lab, port: int, size: int) -> float:
 
 def transfers(lab: Lab, port: int, size: int, modes: list[str]) -> float:
     """Seconds until all of several transfers that begin at once have ended."""
-    processes = [lab.popen(lab.load_cores, str(lab.programs / "client"), mode, str(port), str(size),
+    processes = [lab.popen(str(lab.programs / "client"), mode, str(port), str(size),
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for mode in modes]
     try:
         outputs = [bounded(process, PATIENCE) for process in processes]

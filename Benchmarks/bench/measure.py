@@ -1,5 +1,5 @@
-"""The measurements that compare. The rounds are interleaved, so that a machine whose speed drifts hurts all alike, and each
-begins with another peer, so that nobody always follows the same one."""
+"""The measurements that compare. The rounds are interleaved, so that a machine whose speed drifts hurts all alike, and
+each begins with another peer, so that nobody is always the first."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from pathlib import Path
 from . import figures, load
 from .lab import Failed, Lab, wait_until
 from .peers import Peer, Running, launch, sessions_within
-from .results import GIB, Round, Section
+from .results import BULK_WORKS, GIB, Round, Section
 from .tools import say
 
 Save = Callable[[Section], None]
-
-BULK_WORKS = {"curl": "down, to curl", "down": "down, to a client that discards", "up": "up", "both": "down and up at once"}
-"""Of bulk: what each is called."""
 
 MEMORY_ROUNDS = 3
 """Memory hardly varies from one fresh process to the next, so that more rounds only cost time."""
@@ -34,8 +31,8 @@ def interleaved(peers: list[Running], rounds: int) -> Iterator[Running]:
 class Meter:
     """CPU time of a proxy and of the machine between two moments."""
 
-    def __init__(self, running: Running):
-        self.running = running
+    def __init__(self, running: Running, workers: int):
+        self.running, self.count = running, workers
         self.started, self.machine = self._threads(None), figures.machine_seconds()
         self.workers = self._threads(running.peer.worker_threads)
 
@@ -43,13 +40,13 @@ class Meter:
         return figures.cpu_seconds(self.running.process.pid, prefix)
 
     def read(self, units: float) -> Round:
-        """A unit's CPU time; and each worker's share, of which only those that did something are told."""
+        """A unit's CPU time; and each worker's share. Processes beside them (nginx's master) do next to nothing."""
         machine = figures.machine_seconds() - self.machine
         proxy = sum(figures.spent(self.started, self._threads(None)))
-        workers = sorted(figures.spent(self.workers, self._threads(self.running.peer.worker_threads)))
+        workers = sorted(figures.spent(self.workers, self._threads(self.running.peer.worker_threads)))[-self.count:]
         total = max(sum(workers), 1e-9)
         return {"proxy": proxy / units, "machine": machine / units,
-                "shares": [each / total for each in workers if each > total / 1000]}
+                "shares": [each / total for each in workers]}
 
 
 def requests(lab: Lab, peers: list[Running], options: Namespace, save: Save, work: str, connections: int) -> None:
@@ -59,7 +56,7 @@ def requests(lab: Lab, peers: list[Running], options: Namespace, save: Save, wor
     for running in peers:
         load.wrk(lab, running.port, connections, 1, closes)
     for running in interleaved(peers, options.rounds):
-        meter = Meter(running)
+        meter = Meter(running, lab.workers)
         done = load.wrk(lab, running.port, connections, options.seconds, closes)
         if done.requests == 0:
             raise Failed(f"{running.peer.name} let no request pass")
@@ -83,7 +80,7 @@ def bulk(lab: Lab, peers: list[Running], options: Namespace, save: Save, work: s
     for running in peers:
         transfer(running, size // 8)
     for running in interleaved(peers, options.rounds):
-        meter = Meter(running)
+        meter = Meter(running, lab.workers)
         moved, seconds = transfer(running, size)
         section.add(running.peer.name, {**meter.read(moved / GIB), "speed": moved / seconds})
     save(section)
@@ -93,7 +90,7 @@ class Sessions:
     """Idle sessions, held by the client."""
 
     def __init__(self, lab: Lab, port: int, count: int):
-        self.process = lab.popen(lab.load_cores, str(lab.programs / "client"), "hold", str(port), str(count),
+        self.process = lab.popen(str(lab.programs / "client"), "hold", str(port), str(count),
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> None:
@@ -128,6 +125,10 @@ def tcp_sockets() -> int:
     return int(Path("/proc/net/sockstat").read_text().partition("TCP: inuse ")[2].split()[0])
 
 
+def wait_for_fewer_sockets(few: float) -> None:
+    wait_until(lambda: tcp_sockets() < few, "the sessions are closed", 10)
+
+
 def memory(lab: Lab, peers: list[Peer], options: Namespace, save: Save) -> None:
     count = min(options.sessions, sessions_within(lab.descriptors) - 100)
     if count < options.sessions:
@@ -142,7 +143,7 @@ def memory(lab: Lab, peers: list[Peer], options: Namespace, save: Save) -> None:
         with Sessions(lab, backend, count):
             section.add("direct", kernel_delta(kernel, count))
         for peer in peers:
-            before = tcp_sockets()
+            few = tcp_sockets() + count / 4
             running = launch(lab, peer, backend)
             with Sessions(lab, running.port, 32):
                 pass    # what a process allocates at its first sessions is not theirs
@@ -157,7 +158,7 @@ def memory(lab: Lab, peers: list[Peer], options: Namespace, save: Save) -> None:
                     **kernel_delta(kernel, count)})
             lab.stop(running.process)
             try:
-                wait_until(lambda: tcp_sockets() < before + count / 4, "the sessions are closed", 10)
+                wait_for_fewer_sockets(few)
             except Failed:
                 pass    # others' sockets, on a machine that is shared
     save(section)

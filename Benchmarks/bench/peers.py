@@ -1,6 +1,6 @@
 """Each proxy with its config. The settings are the same for all: no access log, no limit that is met here, the same
-number of workers, timeouts that do not end a run, keep-alive on both sides where a proxy speaks HTTP; all else, the sizes
-of buffers among it, is as each comes."""
+number of workers, timeouts that do not end a run, keep-alive on both sides where a proxy speaks HTTP; all else, the
+sizes of buffers among it, is as each comes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def launch(lab: Lab, peer: Peer, backend: int) -> Running:
 
 
 def _floor(lab: Lab, _folder: Path, port: int, backend: int) -> Process:
-    return lab.start("floor", lab.proxy_cores, str(lab.programs / "floor"), "-t", str(lab.workers), str(port), str(backend))
+    return lab.start("floor", lab.proxy_cores, str(lab.programs / "floor"), "-t", str(lab.workers), str(port),
+                     str(backend))
 
 
 def start_bgproxy(lab: Lab, folder: Path, port: int, protocol: str, blue: int, green: int, workers: int) -> Process:
@@ -100,7 +101,7 @@ error_log {folder}/error.log;
 events {{ worker_connections {2 * SESSIONS}; }}
 {block(folder, port, backend)}
 """)
-        return lab.start("nginx", lab.proxy_cores, tools.need("nginx"), "-e", str(folder / "error.log"), "-c", str(file))
+        return lab.start("nginx", lab.proxy_cores, tools.need("nginx"), "-e", f"{folder}/error.log", "-c", str(file))
     return start
 
 
@@ -162,7 +163,7 @@ def _envoy(protocol: str) -> Callable[[Lab, Path, int, int], Process]:
 
 
 def choose(wanted: list[str], asks_bulk: bool) -> tuple[list[Peer], dict[str, str]]:
-    """The peers that can take part, of those that are wanted; and which are left out, and why, which it says as well."""
+    """The peers that can take part, of those that are wanted; and which are left out, and why. It says so as well."""
     def is_wanted(program: str) -> bool:
         return not wanted or any(each == program or each.startswith(program + " ") for each in wanted)
 

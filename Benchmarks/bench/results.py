@@ -16,6 +16,10 @@ GIB = 1 << 30
 
 Round = dict[str, Any]
 
+BULK_WORKS = {"curl": "down, to curl", "down": "down, to a client that discards", "up": "up",
+              "both": "down and up at once"}
+"""Of bulk: what each is called."""
+
 WORKS = ("keepalive", "close", "bulk", "memory", "switch")
 """In the order of the document."""
 
@@ -32,6 +36,8 @@ class Section:
     size: int = 0
     """Bytes of a transfer, or sessions, or connections of the load."""
     date: str = ""
+    bgproxy: str = ""
+    """The version that was measured: sections may be of different days."""
     peers: dict[str, list[Round]] = field(default_factory=dict)
     load: dict[str, float] = field(default_factory=dict)
 
@@ -41,7 +47,6 @@ class Section:
     def title(self) -> str:
         workers = "one worker" if self.workers == 1 else f"{self.workers} workers"
         if self.work == "bulk":
-            from .measure import BULK_WORKS
             return f"bulk {BULK_WORKS[self.detail]}, {workers}"
         many = f"{int(self.detail):,}" if self.detail.isdigit() else self.detail
         return {"keepalive": f"keep-alive, {many} connection{'' if many == '1' else 's'}",
@@ -102,9 +107,14 @@ class Results:
                 section = Section(**values)
                 self.sections[section.key()] = section
 
+    def is_of_another_machine(self, machine: dict[str, str]) -> bool:
+        """Their figures do not belong into one document."""
+        return bool(self.sections) and any(self.machine.get(name) != machine[name] for name in ("CPU", "processors"))
+
     def put(self, section: Section) -> None:
         """In the place of an earlier measurement of the same, as a whole: rounds of another day do not compare."""
         section.date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        section.bgproxy = self.versions.get("bgproxy", "")
         for rounds in section.peers.values():
             for each in rounds:
                 each.update({name: rounded(value) for name, value in each.items()})
@@ -119,8 +129,9 @@ class Results:
         for section in self.ordered():
             values = dataclasses.asdict(section)
             peers = values.pop("peers")
-            lines = ",\n".join(f"    {json.dumps(name)}: [\n" + ",\n".join(f"     {json.dumps(each)}" for each in rounds)
-                               + "]" for name, rounds in peers.items())
+            lines = ",\n".join(
+                f"    {json.dumps(name)}: [\n" + ",\n".join(f"     {json.dumps(each)}" for each in rounds) + "]"
+                for name, rounds in peers.items())
             sections.append(f"  {json.dumps(values)[:-1]}, \"peers\": {{\n{lines}}}}}")
         partial.write_text(f'{{"machine": {json.dumps(self.machine)},\n "versions": {json.dumps(self.versions)},\n'
                            f' "leftOut": {json.dumps(self.left_out)},\n'
@@ -130,7 +141,7 @@ class Results:
     def ordered(self) -> list[Section]:
         def place(section: Section) -> tuple[int, int, int, str]:
             number = int(section.detail) if section.detail.isdigit() else 0
-            kinds = ["curl", "down", "up", "both", "tcp", "http"]
+            kinds = [*BULK_WORKS, "tcp", "http"]
             return (WORKS.index(section.work), section.workers, number,
                     str(kinds.index(section.detail)) if section.detail in kinds else "")
         return sorted(self.sections.values(), key=place)

@@ -44,7 +44,8 @@ def switch(admin: Path, color: str) -> dict[str, Any]:
         text = response.read()
         if response.status != 200:
             raise Failed(f"switch to {color}: {response.status} {text.decode()}")
-        return json.loads(text)["lastSwitch"]
+        receipt: dict[str, Any] = json.loads(text)["lastSwitch"]
+        return receipt
     finally:
         connection.close()
 
@@ -53,11 +54,11 @@ class Probe:
     """The client that asks without a pause, and tells when the answer comes from another color."""
 
     def __init__(self, lab: Lab, port: int, closes: bool):
-        self.process = lab.popen(lab.load_cores, str(lab.programs / "client"), "probe", str(port),
+        self.process = lab.popen(str(lab.programs / "client"), "probe", str(port),
                                  "close" if closes else "keep", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def next(self, color: str) -> tuple[int, int]:
-        """When the last request that the old color answered was sent, and when the new color's first answer was here."""
+        """When the last request that the old color answered was sent; when the new color's first answer was here."""
         assert self.process.stdout
         if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
             raise Failed(f"no answer from {color} within {PATIENCE:g} s")
@@ -95,7 +96,7 @@ def one_protocol(lab: Lab, options: Namespace, save: Save, protocol: str, blue: 
     admin = folder / "admin" / "admin.sock"
     # A bound for the load, far beyond what it takes; it is stopped when the switches are done.
     bound = 30 + options.switches // 5
-    wrk = lab.popen(lab.load_cores, *load.wrk_command(lab, port, options.switch_connections, bound, closes),
+    wrk = lab.popen(*load.wrk_command(lab, port, options.switch_connections, bound, closes),
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     probe = Probe(lab, port, closes)
     try:
