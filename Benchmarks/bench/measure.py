@@ -28,6 +28,10 @@ def interleaved(peers: list[Running], rounds: int) -> Iterator[Running]:
             yield running
 
 
+def rounds_of(number: int) -> str:
+    return f"{number} round{'s' if number > 1 else ''}"
+
+
 class Meter:
     """CPU time of a proxy and of the machine between two moments."""
 
@@ -52,7 +56,7 @@ class Meter:
 def requests(lab: Lab, peers: list[Running], options: Namespace, save: Save, work: str, connections: int) -> None:
     closes = work == "close"
     section = Section(work=work, workers=lab.workers, detail=str(connections), seconds=options.seconds)
-    say(f"\n{section.title()}: {options.rounds} rounds of {options.seconds} s with each of {len(peers)}")
+    say(f"\n{section.title()}: {rounds_of(options.rounds)} of {options.seconds} s with each of {len(peers)}")
     for running in peers:
         load.wrk(lab, running.port, connections, 1, closes)
     for running in interleaved(peers, options.rounds):
@@ -68,7 +72,7 @@ def requests(lab: Lab, peers: list[Running], options: Namespace, save: Save, wor
 def bulk(lab: Lab, peers: list[Running], options: Namespace, save: Save, work: str) -> None:
     size = options.bulk_size
     section = Section(work="bulk", workers=lab.workers, detail=work, seconds=0, size=size)
-    say(f"\n{section.title()}: {options.rounds} rounds of {size / GIB:g} GiB with each of {len(peers)}")
+    say(f"\n{section.title()}: {rounds_of(options.rounds)} of {size / GIB:g} GiB with each of {len(peers)}")
 
     def transfer(running: Running, size: int) -> tuple[float, float]:
         """How many bytes, and the seconds they took."""
