@@ -139,7 +139,7 @@ def memory(lab: Lab, peers: list[Peer], options: Namespace, save: Save) -> None:
         say(f"the descriptor limit of {lab.descriptors} allows {count} sessions")
     rounds = min(options.rounds, MEMORY_ROUNDS)
     section = Section(work="memory", workers=lab.workers, detail=str(count), seconds=0, size=count)
-    say(f"\n{section.title()}: {rounds} fresh processes of each of {len(peers)}")
+    say(f"\n{section.title()}: {rounds_of(rounds)} with a fresh process of each of {len(peers)}")
     backend = lab.backend()
     for _ in range(rounds):
         # Without a proxy: what client and backend cost the kernel, which is not the proxy's.
