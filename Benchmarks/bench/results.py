@@ -42,7 +42,9 @@ class Section:
     load: dict[str, float] = field(default_factory=dict)
 
     def key(self) -> str:
-        return f"{self.work} {self.detail}, {self.workers} worker{'s' if self.workers > 1 else ''}"
+        """What a later measurement replaces. Close and memory are measured at one size: another one replaces it."""
+        detail = "" if self.work in ("close", "memory") else f" {self.detail}"
+        return f"{self.work}{detail}, {self.workers} worker{'s' if self.workers > 1 else ''}"
 
     def title(self) -> str:
         workers = "one worker" if self.workers == 1 else f"{self.workers} workers"
