@@ -61,8 +61,9 @@ def start_bgproxy(lab: Lab, folder: Path, port: int, protocol: str, blue: int, g
         "--protocol", protocol, "--socket", str(folder / "admin" / "admin.sock"), "--state", str(folder / "state.json"))
 
 
-def _bgproxy(protocol: str) -> Callable[[Lab, Path, int, int], Process]:
-    return lambda lab, folder, port, backend: start_bgproxy(lab, folder, port, protocol, backend, backend, lab.workers)
+def _bgproxy(protocol: str, workers: int | None = None) -> Callable[[Lab, Path, int, int], Process]:
+    return lambda lab, folder, port, backend: start_bgproxy(
+        lab, folder, port, protocol, backend, backend, workers or lab.workers)
 
 
 def _haproxy(mode: str, more: str = "") -> Callable[[Lab, Path, int, int], Process]:
@@ -162,7 +163,7 @@ def _envoy(protocol: str) -> Callable[[Lab, Path, int, int], Process]:
     return start
 
 
-def choose(wanted: list[str], asks_bulk: bool) -> tuple[list[Peer], dict[str, str]]:
+def choose(wanted: list[str], asks_bulk: bool, workers: int) -> tuple[list[Peer], dict[str, str]]:
     """The peers that can take part, of those that are wanted; and which are left out, and why. It says so as well."""
     def is_wanted(program: str) -> bool:
         return not wanted or any(each == program or each.startswith(program + " ") for each in wanted)
@@ -181,6 +182,9 @@ def choose(wanted: list[str], asks_bulk: bool) -> tuple[list[Peer], dict[str, st
         Peer("nginx http", "nginx", "http", _nginx(_nginx_http, "")),
         Peer("envoy http", "envoy", "http", _envoy("http"), worker_threads="wrk:"),
     ]
+    if workers > 1:
+        # On the same processors: what the others add.
+        known.append(Peer("bgproxy alone", "bgproxy", "tcp", _bgproxy("tcp", 1), worker_threads="worker-"))
     unknown = [each for each in wanted if each not in {peer.name for peer in known} | {peer.program for peer in known}]
     if unknown:
         raise SystemExit(f"no such peer: {', '.join(unknown)}; there are {', '.join(peer.name for peer in known)}, "
