@@ -53,17 +53,23 @@ def _floor(lab: Lab, _folder: Path, port: int, backend: int) -> Process:
                      str(backend))
 
 
-def start_bgproxy(lab: Lab, folder: Path, port: int, protocol: str, blue: int, green: int, workers: int) -> Process:
+def start_bgproxy(lab: Lab, folder: Path, port: int, protocol: str, blue: int, green: int, workers: int,
+                  splice: bool = False) -> Process:
     (folder / "admin").mkdir()
+    file = folder / "bgproxy.json5"
+    file.write_text(json.dumps({
+        "listeners": [{"name": "front", "bind": f"127.0.0.1:{port}", "protocol": protocol,
+                       "blue": [f"127.0.0.1:{blue}"], "green": [f"127.0.0.1:{green}"]}],
+        "workers": workers, "stateFile": str(folder / "state.json"),
+        "admin": {"socket": str(folder / "admin" / "admin.sock")}} | ({"splice": "auto"} if splice else {})))
     return lab.start(
-        f"bgproxy {protocol}", lab.proxy_cores, str(tools.BGPROXY), "--listen", f"127.0.0.1:{port}",
-        "--blue", f"127.0.0.1:{blue}", "--green", f"127.0.0.1:{green}", "--workers", str(workers),
-        "--protocol", protocol, "--socket", str(folder / "admin" / "admin.sock"), "--state", str(folder / "state.json"))
+        f"bgproxy {protocol}", lab.proxy_cores, str(tools.BGPROXY), "--config", str(file))
 
 
-def _bgproxy(protocol: str, workers: int | None = None) -> Callable[[Lab, Path, int, int], Process]:
+def _bgproxy(protocol: str, workers: int | None = None,
+             splice: bool = False) -> Callable[[Lab, Path, int, int], Process]:
     return lambda lab, folder, port, backend: start_bgproxy(
-        lab, folder, port, protocol, backend, backend, workers or lab.workers)
+        lab, folder, port, protocol, backend, backend, workers or lab.workers, splice)
 
 
 def _haproxy(mode: str, more: str = "") -> Callable[[Lab, Path, int, int], Process]:
@@ -173,6 +179,7 @@ def choose(wanted: list[str], asks_bulk: bool, workers: int) -> tuple[list[Peer]
     known = [
         Peer("floor", "floor", "tcp", _floor),
         Peer("bgproxy tcp", "bgproxy", "tcp", _bgproxy("tcp"), worker_threads="worker-"),
+        Peer("bgproxy tcp splice", "bgproxy", "tcp", _bgproxy("tcp", splice=True), is_for_bulk_only=True),
         Peer("haproxy tcp", "haproxy", "tcp", _haproxy("tcp")),
         Peer("haproxy tcp splice", "haproxy", "tcp", _haproxy("tcp", "option splice-auto"), is_for_bulk_only=True),
         Peer("nginx stream", "nginx", "tcp", _nginx(_nginx_stream, module or "")),

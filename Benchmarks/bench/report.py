@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .results import Section, quantile
 
 NAMES = {"floor": "floor (bare C forwarder)", "direct": "no proxy", "bgproxy tcp": "bgproxy tcp",
+         "bgproxy tcp splice": "bgproxy tcp, splice: auto",
          "bgproxy alone": "bgproxy tcp, one worker",
          "haproxy tcp": "HAProxy mode tcp", "haproxy tcp splice": "HAProxy tcp, splice-auto",
          "nginx stream": "nginx stream", "envoy tcp": "Envoy tcp_proxy",

@@ -23,7 +23,7 @@ public struct Settings: Equatable, Sendable {
   public init(
     listeners: [ListenerSettings], active: Color = .blue, stateFile: String, workers: Int = 0, admin: AdminSettings,
     drain: DrainSettings = DrainSettings(), timeouts: TimeoutSettings = TimeoutSettings(),
-    limits: LimitSettings = LimitSettings(), busyPoll: BusyPollSetting = .auto, splice: SpliceSetting = .auto
+    limits: LimitSettings = LimitSettings(), busyPoll: BusyPollSetting = .auto, splice: SpliceSetting = .off
   ) {
     self.listeners = listeners
     self.active = active

@@ -82,7 +82,7 @@ import Testing
         {"active":"blue","admin":{"mode":"0660","socket":"/run/bgproxy/admin.sock"},\
         "busyPoll":"auto","drain":{"spread":"10s","timeout":"30s"},"limits":{"sessions":0},\
         "listeners":[{"bind":":80","blue":["a:1"],"green":["b:1"],"name":"main","protocol":"tcp"}],\
-        "splice":"auto","stateFile":"/var/lib/bgproxy/state.json",\
+        "splice":"off","stateFile":"/var/lib/bgproxy/state.json",\
         "timeouts":{"connect":"5s","halfClosed":"1m","hold":"30s","idle":"1h"},"workers":0}
         """)
   }

@@ -59,7 +59,7 @@ import Testing
       Change("timeouts.halfClosed") { $0.timeouts.halfClosed += 1 },
       Change("timeouts.hold") { $0.timeouts.hold += 1 },
       Change("limits.sessions") { $0.limits.sessions += 1 }, Change("busyPoll") { $0.busyPoll = .microseconds(9) },
-      Change("splice") { $0.splice = .off },
+      Change("splice") { $0.splice = .auto },
     ] as [Change<Settings>])
   func plan_namesWhatTakesEffectAtOnce(_ change: Change<Settings>) throws {
     let before = try load(old)

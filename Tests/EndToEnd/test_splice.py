@@ -6,6 +6,7 @@ import hashlib
 import socket
 import threading
 import time
+from typing import Any
 
 import harness
 from harness import (
@@ -18,6 +19,9 @@ KEPT = 4
 
 
 class SpliceCase(Case):
+    def front_door(self, *arguments: Any, **settings: Any) -> FrontDoor:
+        return super().front_door(*arguments, **{"splice": "auto"} | settings)
+
     def spliced(self, door: FrontDoor) -> int:
         return door.status()["splice"]["bytes"]
 
