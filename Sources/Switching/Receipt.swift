@@ -111,10 +111,26 @@ public struct Receipt: Codable, Equatable, Sendable {
   /// Nothing remains, and the counts will not change any more.
   public var settled = false
 
-  public struct Cause: Codable, Equatable, Sendable {
+  public struct Cause: Codable, Equatable, Sendable, CustomStringConvertible {
     public let signal: String
     public let value: Double
     public let limit: Double
+
+    public init(signal: Signal, value: Double, limit: Double) {
+      (self.signal, self.value, self.limit) = (signal.rawValue, value, limit)
+    }
+
+    /// `serverErrors 12.5 % (limit 5 %)`.
+    public var description: String {
+      if signal == Signal.health.rawValue { return "health: \(Int(value)) listeners without a healthy target" }
+      return "\(signal) \(percent(value)) (limit \(percent(limit)))"
+    }
+
+    private func percent(_ share: Double) -> String {
+      let hundredths = Int((share * 10_000).rounded())
+      return hundredths % 100 == 0
+        ? "\(hundredths / 100) %" : "\(Double(hundredths) / 100) %"
+    }
   }
 
   public init(generation: UInt64, from: Color, to: Color, at: String, by: Requester, reason: String?) {

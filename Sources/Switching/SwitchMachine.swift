@@ -4,14 +4,36 @@ public struct PairState: Codable, Equatable, Sendable {
   /// Where a rollback goes; nil where there is nothing to roll back.
   @Nullable public var previous: Color?
   public var generation: UInt64
+  /// The release that is being tried out: in a bake `active`, in a ramp the other color.
+  @Nullable public var trial: Trial?
 
-  public init(active: Color, previous: Color?, generation: UInt64) {
+  public init(active: Color, previous: Color?, generation: UInt64, trial: Trial? = nil) {
     self.active = active
-    self.previous = previous
     self.generation = generation
+    self.previous = previous
+    self.trial = trial
   }
 
   public var assignment: Assignment { Assignment(color: active, generation: generation) }
+
+  /// What the word is to say.
+  public func signpost(holds: Bool = false) -> Signpost {
+    Signpost(assignment, holds: holds, share: trial?.share ?? 0)
+  }
+
+  /// The color that is being tried out; nil where none is.
+  public var onTrial: Color? { trial.map { $0.isRamp ? active.other : active } }
+}
+
+/// What the front door knows of the targets when a transaction begins.
+public struct Facts: Equatable, Sendable {
+  /// Why a color cannot serve, for people; nil where it can, or nobody knows.
+  public var unhealthy: ByColor<String?>
+  /// The operator wants it whatever the targets are like.
+  public var isForced: Bool
+  public init(unhealthy: ByColor<String?> = ByColor(both: nil), isForced: Bool = false) {
+    (self.unhealthy, self.isForced) = (unhealthy, isForced)
+  }
 }
 
 /// The decisions of the switch transaction, of the handover and of the pause, without their effects: which request is
@@ -21,11 +43,15 @@ public struct PairState: Codable, Equatable, Sendable {
 /// handover waits (`.awaitQuiet`) a request may begin; all it can do is to be refused, or to give the handover up.
 public struct SwitchMachine: Equatable, Sendable {
   public enum Request: Equatable, Sendable {
-    /// `expect`: refuse if another color is active.
-    case switchTo(Color, expect: Color?)
+    /// `expect`: refuse if another color is active. `trial`: what is to come before (a ramp) or after it (a bake).
+    case switchTo(Color, expect: Color?, trial: Trial? = nil)
     /// A switch in which the two colors never serve at the same time.
-    case handover(Color, expect: Color?)
+    case handover(Color, expect: Color?, trial: Trial? = nil)
     case rollback
+    /// A release is taken back because it does not hold; nothing where it is not on trial any more.
+    case takeBack(Trial)
+    /// A stage of a trial is over: the next step of its ramp, its switch, or nil, its end.
+    case advance(Trial, to: Trial?)
     case pause
     case resume
   }
@@ -36,6 +62,10 @@ public struct SwitchMachine: Equatable, Sendable {
     /// The state could not be written; the reason is for people.
     case notPersisted(String)
     case handoverUnderWay(to: Color)
+    case bakeUnderWay(of: Color)
+    case rampUnderWay(to: Color)
+    /// The reason is for people.
+    case unhealthy(Color, String)
     /// A handover holds the traffic itself: it cannot begin in a pause.
     case paused
     /// The handover ended without a switch; the reason is for people.
@@ -119,44 +149,84 @@ public struct SwitchMachine: Equatable, Sendable {
   public var isPaused: Bool { holds && !isHandover }
 
   /// What a request would lead to if it came now. Changes nothing: this is `--dry-run`.
-  public func preview(_ request: Request) -> Step {
+  public func preview(_ request: Request, _ facts: Facts = Facts()) -> Step {
     if let color = awaitedHandover {
       return request == .rollback ? .giveUpHandover : .refused(.handoverUnderWay(to: color))
     }
     if isStopping && request != .resume { return .refused(.stopping) }
     switch request {
-    case .switchTo(let color, let expect):
-      return forward(to: color, expect) { .persist($0) }
-    case .handover(let color, let expect):
-      return forward(to: color, expect) { _ in holds ? .refused(.paused) : .hold }
-    case .rollback:
-      guard let previous = state.previous else { return .unchanged(state) }
-      return .store(PairState(active: previous, previous: nil, generation: state.generation + 1))
+    case .switchTo(let color, let expect, let trial):
+      if let answer = objection(to: color, expect, facts) { return answer }
+      return .persist(trial?.isRamp == true ? trying(trial) : following(color, trial))
+    case .handover(let color, let expect, _):
+      return objection(to: color, expect, facts) ?? (holds ? .refused(.paused) : .hold)
+    case .rollback: return back(facts)
+    case .takeBack(let trial):
+      guard state.trial == trial else { return .unchanged(state) }
+      // Nobody has asked for it: where both are dead, whichever comes back first shall serve.
+      if let target = trial.isRamp ? state.active : state.previous, let reason = facts.unhealthy[target] {
+        return .refused(.unhealthy(target, reason))
+      }
+      return back(facts)
+    case .advance(let trial, let next):
+      guard state.trial == trial else { return .unchanged(state) }
+      guard trial.isRamp else { return .store(trying(next)) }
+      if next?.isRamp == true { return .persist(trying(next)) }
+      let color = state.active.other
+      return refusal(of: color, facts) ?? .persist(following(color, next))
     case .pause: return holds ? .unchanged(state) : .hold
     case .resume: return holds ? .release : .unchanged(state)
     }
   }
 
-  private func forward(to color: Color, _ expect: Color?, _ step: (PairState) -> Step) -> Step {
+  /// What speaks against a way forward.
+  private func objection(to color: Color, _ expect: Color?, _ facts: Facts) -> Step? {
     if let expect, expect != state.active {
       return .refused(.unexpected(active: state.active, expected: expect))
     }
-    return color == state.active ? .unchanged(state) : step(following(color))
+    if let trial = state.trial, trial.isRamp { return .refused(.rampUnderWay(to: state.active.other)) }
+    if color == state.active { return .unchanged(state) }
+    if state.trial != nil { return .refused(.bakeUnderWay(of: state.active)) }
+    return refusal(of: color, facts)
   }
 
-  private func following(_ color: Color) -> PairState {
-    PairState(active: color, previous: state.active, generation: state.generation + 1)
+  private func refusal(of color: Color, _ facts: Facts) -> Step? {
+    guard !facts.isForced, let reason = facts.unhealthy[color] else { return nil }
+    return .refused(.unhealthy(color, reason))
+  }
+
+  /// The way back. It is refused only where it would lead from a color that serves to one that cannot.
+  private func back(_ facts: Facts) -> Step {
+    let isRamp = state.trial?.isRamp == true
+    guard let target = isRamp ? state.active : state.previous else { return .unchanged(state) }
+    if !facts.isForced, facts.unhealthy[target.other] == nil, let reason = facts.unhealthy[target] {
+      return .refused(.unhealthy(target, reason))
+    }
+    return .store(PairState(active: target, previous: nil, generation: state.generation + 1))
+  }
+
+  /// The same color, with another trial or none.
+  private func trying(_ trial: Trial?) -> PairState {
+    PairState(active: state.active, previous: state.previous, generation: state.generation, trial: trial)
+  }
+
+  private func following(_ color: Color, _ trial: Trial?) -> PairState {
+    PairState(active: color, previous: state.active, generation: state.generation + 1, trial: trial)
   }
 
   /// Begins a transaction. The machine must be idle, or waiting in a handover.
-  public mutating func begin(_ request: Request) -> Step {
+  public mutating func begin(_ request: Request, _ facts: Facts = Facts()) -> Step {
     precondition(mayBegin, "a switch is under way")
-    let step = preview(request)
+    let step = preview(request, facts)
     switch step {
     case .persist(let next): phase = .persistingFirst(next)
     case .store(let next): phase = .storing(next, thenPersist: true)
     case .hold:
-      if case .handover(let color, _) = request { phase = .holding(following(color)) } else { phase = .pausing }
+      if case .handover(let color, _, let trial) = request {
+        phase = .holding(following(color, trial))
+      } else {
+        phase = .pausing
+      }
     case .release: phase = .releasing(refusal: nil)
     case .barrier, .awaitQuiet, .giveUpHandover, .done, .unchanged, .refused: break
     }

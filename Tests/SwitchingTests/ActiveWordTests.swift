@@ -3,11 +3,11 @@ import Testing
 
 @Suite struct ActiveWordTests {
   @Test(
-    arguments: [0, 1, 2, 1 << 31, 1 << 32, 1 << 60, (1 << 62) - 1] as [UInt64],
+    arguments: [0, 1, 2, 1 << 31, 1 << 32, 1 << 50, (1 << 55) - 1] as [UInt64],
     [(Color.blue, false), (.blue, true), (.green, false), (.green, true)])
   func signpost_isReadBack_whateverItsSize(generation: UInt64, rest: (color: Color, holds: Bool)) {
     let signpost = Signpost(Assignment(color: rest.color, generation: generation), holds: rest.holds)
-    let word = ActiveWord(Assignment(color: rest.color.other, generation: generation ^ 1))
+    let word = ActiveWord(Signpost(Assignment(color: rest.color.other, generation: generation ^ 1)))
     #expect(word.load() != signpost)
     word.store(signpost)
     #expect(word.load() == signpost)
@@ -19,7 +19,7 @@ import Testing
   /// Odd generations are green here, so that a color and a generation of two different stores would be noticed.
   @Test func readers_seeOnlyWhatWasStored_whileAnotherThreadStores() async {
     let rounds: UInt64 = 200_000
-    let word = ActiveWord(Assignment(color: .blue, generation: 0))
+    let word = ActiveWord(Signpost(Assignment(color: .blue, generation: 0)))
     let faults = await withTaskGroup(of: Int.self) { group in
       for _ in 0..<3 {
         group.addTask {
@@ -55,5 +55,32 @@ import Testing
     both[.green] += 2
     #expect(both == ByColor(blue: 1, green: 2))
     #expect(both[.blue] == 1 && both[.green] == 2)
+  }
+
+  @Test func share_isReadBack_besideTheRest() {
+    for share in UInt8(0)...100 {
+      let signpost = Signpost(Assignment(color: .green, generation: (1 << 55) - 1), holds: true, share: share)
+      #expect(ActiveWord(signpost).load() == signpost)
+    }
+  }
+
+  @Test func ramp_takesItsShareOfClients_andKeepsThoseItHas() {
+    let before = Assignment(color: .blue, generation: 7)
+    let clients = (0..<20_000).map { UInt32(truncatingIfNeeded: $0 &* 2_654_435_761) }
+    var earlier: Set<UInt32> = []
+    for share in [0, 1, 10, 50, 99, 100] as [UInt8] {
+      let signpost = Signpost(before, share: share)
+      let ramped = Set(clients.filter { signpost.assignment(of: $0).color == .green })
+      let percent = Double(ramped.count) * 100 / Double(clients.count)
+      #expect(abs(percent - Double(share)) < 1, "\(share) % came to \(percent) %")
+      #expect(earlier.isSubset(of: ramped), "a client that had the release lost it when the share grew")
+      #expect(ramped.allSatisfy { signpost.assignment(of: $0).generation == 7 })
+      earlier = ramped
+    }
+    let later = Signpost(Assignment(color: .blue, generation: 8), share: 10)
+    let first = Signpost(before, share: 10)
+    #expect(
+      clients.contains { later.assignment(of: $0).color != first.assignment(of: $0).color },
+      "in the next ramp the same clients come first")
   }
 }

@@ -83,7 +83,7 @@ import Testing
 
   @Test func receipt_isReadBack_whenEveryPartIsSet() throws {
     var receipt = Receipt.sample(reason: "v2 „quoted“ \"\\\n")
-    receipt.cause = Receipt.Cause(signal: "resets", value: 0.25, limit: 0.05)
+    receipt.cause = Receipt.Cause(signal: .resets, value: 0.25, limit: 0.05)
     (receipt.automatic, receipt.forced, receipt.persisted, receipt.settled) = (true, true, true, true)
     (receipt.flipMicroseconds, receipt.confirmMicroseconds, receipt.persistMicroseconds) = (1, 2, 3)
     (receipt.heldMilliseconds, receipt.connectFailures) = (4, 5)

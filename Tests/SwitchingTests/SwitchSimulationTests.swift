@@ -19,7 +19,7 @@ private struct World {
 
   init(_ state: PairState) {
     machine = SwitchMachine(state)
-    word = ActiveWord(state.assignment)
+    word = ActiveWord(state.signpost())
     (disk, acknowledged) = (state, state)
   }
 
