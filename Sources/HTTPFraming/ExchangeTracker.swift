@@ -26,6 +26,9 @@ public struct ExchangeTracker: Sendable {
   /// The request under way has a body that its client may hold back until 100 (Continue) comes.
   private var awaitsContinue = false
   private var isBehindCarriageReturn = false
+  /// Heads of final answers that have come, and those with a status of 500 or more; until they are taken.
+  private var finalAnswers: UInt16 = 0
+  private var serverErrors: UInt16 = 0
   private var lastRequestCame = false
   private var lastAnswerEnded = false
 
@@ -157,6 +160,12 @@ public struct ExchangeTracker: Sendable {
 
   // MARK: Answers
 
+  /// Final answers that have begun since the last call, and those of them with a status of 500 or more.
+  public mutating func takeAnswered() -> (all: UInt16, serverErrors: UInt16) {
+    defer { (finalAnswers, serverErrors) = (0, 0) }
+    return (finalAnswers, serverErrors)
+  }
+
   /// Takes bytes of the oldest outstanding answer, up to the end of the final one; answers the offset behind what it
   /// took. Takes nothing where nothing is outstanding, or the connection has come to its end. Opaque: all.
   public mutating func takeAnswer(_ bytes: Span<UInt8>, from offset: Int) -> Int {
@@ -205,6 +214,8 @@ public struct ExchangeTracker: Sendable {
       answer.phase = .between
       return false
     }
+    finalAnswers &+= 1
+    if status >= 500 { serverErrors &+= 1 }
     if count == 1 { try newestIsAnswered(status) }
     let length = try answer.head.bodyLength()
     // RFC 9112 §6.3 rules 1 and 8.
