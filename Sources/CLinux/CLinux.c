@@ -131,15 +131,37 @@ int linux_connect(int fd, const linux_address *address) {
   return connect(fd, &address->socket.any, address->length) < 0 ? -errno : 0;
 }
 
-int linux_accept(int fd, linux_address *peer) {
-  struct sockaddr *into = NULL;
-  socklen_t *length = NULL;
-  if (peer != NULL) {
-    peer->length = sizeof(peer->socket);
-    into = &peer->socket.any;
-    length = &peer->length;
+// Scatters the bits of a 64-bit number: the finalizer of MurmurHash3.
+static uint32_t scattered(uint64_t bits) {
+  bits = (bits ^ (bits >> 33)) * UINT64_C(0xFF51AFD7ED558CCD);
+  bits = (bits ^ (bits >> 33)) * UINT64_C(0xC4CEB9FE1A85EC53);
+  return (uint32_t)(bits ^ (bits >> 33));
+}
+
+static uint32_t client_hash(const struct sockaddr_storage *address) {
+  uint64_t bits = 0;
+  if (address->ss_family == AF_INET) {
+    bits = ((const struct sockaddr_in *)address)->sin_addr.s_addr;
+  } else if (address->ss_family == AF_INET6) {
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(v6)) {
+      bits = v6->s6_addr32[3];
+    } else {
+      memcpy(&bits, v6, sizeof(bits));
+    }
+  } else {
+    return 0;
   }
-  return CHECKED(accept4(fd, into, length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  return scattered(bits);
+}
+
+int linux_accept(int fd, uint32_t *client) {
+  if (client == NULL) return CHECKED(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+  socklen_t length = sizeof(peer);
+  int result = CHECKED(accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  *client = client_hash(&peer);
+  return result;
 }
 
 int linux_local_address(int fd, linux_address *into) {

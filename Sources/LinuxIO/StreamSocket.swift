@@ -55,9 +55,13 @@ extension Descriptor {
     case failed(Errno)
   }
 
-  @inlinable
-  public func accept() -> Accepted {
-    let result = linux_accept(number, nil)
+  public func accept() -> Accepted { accepted(linux_accept(number, nil)) }
+
+  /// - Parameter client: gets a hash of the client's address without its port: the same for all that one client can choose
+  ///   from (IPv6: a /64); 0 with AF_UNIX.
+  public func accept(client: inout UInt32) -> Accepted { accepted(unsafe linux_accept(number, &client)) }
+
+  private func accepted(_ result: Int32) -> Accepted {
     if result >= 0 { return .connection(Descriptor(owning: result)) }
     return result == -EAGAIN ? .wouldBlock : .failed(Errno(rawValue: -result))
   }
@@ -96,6 +100,11 @@ extension Descriptor {
   /// Makes the coming close send RST instead of FIN. No effect on AF_UNIX, which has no reset.
   @inlinable
   public func resetOnClose() { _ = linux_reset_on_close(number) }
+
+  /// Before a connect: holds the last packet of the handshake back for a moment (TCP_QUICKACK, tcp(7)). Where the
+  /// connection is reset in that moment, the peer's kernel has answered, and the peer itself has nothing to accept.
+  /// Refused, without harm, by sockets that are not TCP.
+  public func holdBackAcknowledgment() { _ = linux_set_option(number, Int32(IPPROTO_TCP), TCP_QUICKACK, 0) }
 
   /// TCP_NODELAY; refused, without harm, by sockets that are not TCP.
   @inlinable

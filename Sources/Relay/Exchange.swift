@@ -17,6 +17,8 @@ import Switching
   var tracker = ExchangeTracker()
   let isHTTP: Bool
   let isPreview: Bool
+  /// A hash of the client's address.
+  let client: UInt32
   /// The color that the present backend belongs to.
   var color = Color.blue
   private(set) var gate = Gate.open
@@ -32,9 +34,10 @@ import Switching
   private var copied: Int32 = 0
   private var copies = false
 
-  init(isHTTP: Bool, isPreview: Bool) {
+  init(isHTTP: Bool, isPreview: Bool, client: UInt32) {
     self.isHTTP = isHTTP
     self.isPreview = isPreview
+    self.client = client
     unsafe copy = nil
     if !isHTTP { tracker.becomeOpaque(.notHTTP) }
   }
@@ -49,7 +52,7 @@ import Switching
   /// Whether what begins now would go elsewhere: the present backend can be let go of. Decides nothing: a request that
   /// comes makes its own claim.
   func pointsElsewhere(_ lane: borrowing Lane) -> Bool {
-    let claim = lane.claim(isPreview: isPreview)
+    let claim = lane.claim(isPreview: isPreview, client: client)
     return claim.holds || claim.assignment.color != color
   }
 

@@ -38,14 +38,15 @@ import Switching
 
   /// The claim: the one place where a session, or a request, learns which color it belongs to, by one read of the word.
   @inline(__always)
-  func claim(isPreview: Bool) -> Claim {
+  func claim(isPreview: Bool, client: UInt32) -> Claim {
     let signpost = word.load()
     if isPreview {
       let active = signpost.assignment
       let idle = Assignment(color: active.color.other, generation: active.generation)
       return Claim(account: .preview, assignment: idle, holds: false)
     }
-    return Claim(account: Account(signpost.assignment.color), assignment: signpost.assignment, holds: signpost.holds)
+    let assignment = signpost.assignment(of: client)
+    return Claim(account: Account(assignment.color), assignment: assignment, holds: signpost.holds)
   }
 }
 

@@ -5,7 +5,7 @@ import Telemetry
 /// What the control thread asks of a worker. Orders are carried out in the order in which they were posted.
 enum WorkerOrder: Sendable {
   /// A connection that another worker accepted; the number is this worker's to close.
-  case adopt(number: Int32, Door)
+  case adopt(number: Int32, client: UInt32, Door)
   case open(Door)
   /// Stops watching the socket, after taking what waits in its queue.
   case close(Door, done: @Sendable () -> Void)
@@ -18,6 +18,8 @@ enum WorkerOrder: Sendable {
   case drain(DrainOrder?)
   /// A hold has begun, or changed, or ended; the word says so already.
   case hold(HoldOrder?)
+  /// A release is on trial, or none is any more.
+  case watch(WatchOrder?)
   case list(reply: @Sendable ([SessionSnapshot]) -> Void)
 }
 
@@ -41,6 +43,14 @@ public struct HoldOrder: Sendable, Equatable {
   /// Sessions that still have a backend are reset.
   public var cuts = false
   public init(isHandover: Bool) { self.isHandover = isHandover }
+}
+
+/// A release on trial: whose figures are of interest.
+public struct WatchOrder: Sendable, Equatable {
+  public var color: Color
+  /// Microseconds after which a first byte is late; nil: nobody asks.
+  public var lateness: UInt64?
+  public init(color: Color, lateness: UInt64?) { (self.color, self.lateness) = (color, lateness) }
 }
 
 /// Sessions by state, of those whose protocol is http.
@@ -83,10 +93,15 @@ public struct WorkerReport: Sendable {
   public var census: ByColor<StateCensus>
   /// Bytes that went through pipes.
   public var splicedBytes: UInt64
+  /// Protocol http: how long requests waited for the first byte of their answers.
+  public var firstByte: ByColor<LatencyHistogram>
+  /// While a release is on trial.
+  public var watch: WatchFindings?
 
   public static let empty = WorkerReport(
     sessions: [0, 0, 0, 0], counters: Array(repeating: TrafficCounters(), count: 4), tally: DrainTally(),
-    closedTally: DrainTally(), held: 0, parked: 0, census: ByColor(both: StateCensus()), splicedBytes: 0)
+    closedTally: DrainTally(), held: 0, parked: 0, census: ByColor(both: StateCensus()), splicedBytes: 0,
+    firstByte: ByColor(both: LatencyHistogram()), watch: nil)
 
   static func + (a: WorkerReport, b: WorkerReport) -> WorkerReport {
     var sum = a
@@ -99,7 +114,11 @@ public struct WorkerReport: Sendable {
     sum.held += b.held
     sum.parked += b.parked
     sum.splicedBytes += b.splicedBytes
-    for color in Color.allCases { sum.census[color] = a.census[color] + b.census[color] }
+    for color in Color.allCases {
+      sum.census[color] = a.census[color] + b.census[color]
+      sum.firstByte[color] += b.firstByte[color]
+    }
+    if let watch = b.watch { sum.watch = (a.watch ?? WatchFindings()) + watch }
     return sum
   }
 

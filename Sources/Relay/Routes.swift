@@ -58,6 +58,8 @@ public struct RelaySettings: Sendable, Equatable {
     let sessions = Atomic<Int>(0)
     /// Nanoseconds: before this, others are preferred, since a connect has failed.
     let avoidUntil = Atomic<UInt64>(0)
+    /// Others are preferred, since its probes fail.
+    let isUnhealthy = Atomic<Bool>(false)
   }
 
   /// 64 listeners with 64 targets of each color, and as many again for a reload while old sessions live.
@@ -88,8 +90,16 @@ public struct RelaySettings: Sendable, Equatable {
     unsafe line(slot).pointee.avoidUntil.load(ordering: .relaxed) > now.nanoseconds
   }
 
+  /// What the probes say. An unhealthy target gets sessions only where its color has no other.
+  public func setUnhealthy(_ slot: Int32, _ isUnhealthy: Bool) {
+    unsafe line(slot).pointee.isUnhealthy.store(isUnhealthy, ordering: .relaxed)
+  }
+
+  func isUnhealthy(_ slot: Int32) -> Bool { unsafe line(slot).pointee.isUnhealthy.load(ordering: .relaxed) }
+
   /// A line that is taken into use for another target.
   public func clear(_ slot: Int32) {
+    setUnhealthy(slot, false)
     unsafe line(slot).pointee.avoidUntil.store(0, ordering: .relaxed)
   }
 

@@ -70,12 +70,16 @@ struct Session: ~Copyable {
   let startedAt: Instant
   /// The last byte or FIN in either direction.
   var lastActivity: Instant
+  /// Protocol http: when the oldest request without any byte of an answer was asked; `distantFuture` where there is none.
+  var askedAt = Instant.distantFuture
   /// With `resetting`: what the kernel still had to deliver when last seen. -1: not looked at yet.
   var unsentBefore: Int32 = -1
 
-  init(client: consuming Descriptor, family: SocketAddress.Family, door: Door, now: Instant) {
+  init(
+    client: consuming Descriptor, family: SocketAddress.Family, hash: UInt32, door: Door, now: Instant
+  ) {
     self.client = Endpoint(client, family: family)
-    exchange = Exchange(isHTTP: door.isHTTP, isPreview: door.isPreview)
+    exchange = Exchange(isHTTP: door.isHTTP, isPreview: door.isPreview, client: hash)
     account = door.isPreview ? .preview : .waiting
     listener = door.listener
     startedAt = now
@@ -235,6 +239,12 @@ struct Session: ~Copyable {
     }
   }
 
+  /// The backend has got something to do, and has sent nothing in answer yet.
+  var isUnanswered: Bool {
+    exchange.isWatched
+      ? exchange.tracker.outstanding > 0 && !exchange.tracker.hasAnswerBegun : outbound.bytes == 0
+  }
+
   /// It has a backend, or is about to.
   var backendIsWanted: Bool {
     switch phase {
@@ -281,4 +291,6 @@ struct ConnectAttempt {
   var isRetrying = false
   /// The last address did not answer in time.
   var hasTimedOut = false
+  /// No target took it, which is counted; while a release is on trial it waits until then for the way back. 0: one may.
+  var patience = Instant(nanoseconds: 0)
 }

@@ -46,14 +46,15 @@ extension Worker {
       pauseAccepting(.sessionLimit)
       return false
     }
-    switch door.socket.descriptor.accept() {
+    var client: UInt32 = 0
+    switch door.socket.descriptor.accept(client: &client) {
     case .connection(let socket):
       if let other = lessLoadedWorker() {
         shared.gates[other].addLoad()
-        shared.gates[other].mailbox.post(.adopt(number: socket.release(), door))
+        shared.gates[other].mailbox.post(.adopt(number: socket.release(), client: client, door))
       } else {
         shared.gates[index].addLoad()
-        begin(socket, from: door)
+        begin(socket, client: client, from: door)
       }
       return true
     case .wouldBlock:
@@ -82,9 +83,10 @@ extension Worker {
   }
 
   /// Starts a session. Its place in the budget and in this worker's load is taken already.
-  mutating func begin(_ socket: consuming Descriptor, from door: Door) {
+  mutating func begin(_ socket: consuming Descriptor, client: UInt32, from door: Door) {
     let number = socket.number
-    let session = Session(client: socket, family: door.socket.address.family, door: door, now: loop.now)
+    let session = Session(
+      client: socket, family: door.socket.address.family, hash: client, door: door, now: loop.now)
     guard let token = sessions.insert(session) else {
       // The slab holds as many as the descriptor limit allows; beyond that there is nothing to relay with.
       shared.gates[index].removeLoad()
@@ -110,7 +112,7 @@ extension Worker {
   /// for those who waited before it.
   mutating func admit(_ token: Token, isItsTurn: Bool = false) {
     let isPreview = sessions[token].exchange.isPreview
-    let claim = lane.claim(isPreview: isPreview)
+    let claim = lane.claim(isPreview: isPreview, client: sessions[token].exchange.client)
     if claim.holds || !isItsTurn && !isPreview && othersWait {
       hold(token)
       return
@@ -122,6 +124,7 @@ extension Worker {
     sessions[token].assignment = claim.assignment
     sessions[token].exchange.color = color
     sessions[token].attempt = ConnectAttempt()
+    counters[Int(claim.account.rawValue)].connects &+= 1
     setPhase(token, .connecting)
     connect(token)
   }

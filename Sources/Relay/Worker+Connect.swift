@@ -8,6 +8,8 @@ extension Worker {
   private static let retryPause: Int64 = 10
   /// Milliseconds for which a target that could not be reached is asked last.
   private static let avoidTime: Int64 = 1000
+  /// Milliseconds between two looks at whether a release that takes no connections was taken back.
+  private static let wayBackPause: Int64 = 50
 
   /// Tries targets until a connect succeeds or is under way; the client notices nothing of those that fail at once.
   mutating func connect(_ token: Token) {
@@ -120,6 +122,7 @@ extension Worker {
   private mutating func established(_ token: Token) {
     setPhase(token, .relaying)
     sessions[token].lastActivity = loop.now
+    if !sessions[token].exchange.isHTTP { counters[Int(sessions[token].account.rawValue)].begun &+= 1 }
     // The connect timer usually stays armed: when it fires it finds the idle deadline. That is cheaper than moving it.
     if sessions[token].timer == .none || idleDeadline(token) < sessions[token].timerDeadline {
       schedule(token, at: idleDeadline(token))
@@ -157,20 +160,21 @@ extension Worker {
     sessions[token].attempt.deadline = loop.now.advanced(milliseconds: settings.connectTimeout)
   }
 
-  /// The fewest sessions win; among equals, each in turn. A target that failed a moment ago comes last.
+  /// The fewest sessions win; among equals, each in turn. A target that failed a moment ago comes behind the others, and one
+  /// whose probes fail last.
   private mutating func choose(among targets: [Target], tried: UInt64) -> Int? {
     var best: Int?
-    var bestRank = (isAvoided: true, sessions: Int.max)
+    var bestRank = TargetRank.last
     nextTarget &+= 1
     for offset in targets.indices {
       let position = Int((UInt(bitPattern: nextTarget) &+ UInt(offset)) % UInt(targets.count))
       // A name that has no address at present counts as tried.
       if tried & 1 << UInt64(position) != 0 || targets[position].addresses.isEmpty { continue }
       let slot = targets[position].slot
-      let rank = (isAvoided: shared.board.isAvoided(slot, at: loop.now), sessions: shared.board.sessions(slot))
-      let isBetter =
-        rank.isAvoided == bestRank.isAvoided ? rank.sessions < bestRank.sessions : !rank.isAvoided
-      if best == nil || isBetter { (best, bestRank) = (position, rank) }
+      let rank = TargetRank(
+        isUnhealthy: shared.board.isUnhealthy(slot), isAvoided: shared.board.isAvoided(slot, at: loop.now),
+        sessions: shared.board.sessions(slot))
+      if best == nil || rank < bestRank { (best, bestRank) = (position, rank) }
     }
     return best
   }
@@ -209,14 +213,47 @@ extension Worker {
   private mutating func allTargetsFailed(_ token: Token) {
     leaveTarget(token)
     let account = sessions[token].account
-    let claim = lane.claim(isPreview: account == .preview)
+    let claim = lane.claim(isPreview: account == .preview, client: sessions[token].exchange.client)
     if account != .preview, claim.assignment.color != sessions[token].exchange.color {
       leaveColor(token, .moved)
       admit(token)
       return
     }
-    counters[Int(account.rawValue)].connectFailures += 1
-    if wasLeftBehind(account, sessions[token].assignment) { tally.connectFailures += 1 }
+    var patience = sessions[token].attempt.patience
+    if patience == Instant(nanoseconds: 0) {
+      counters[Int(account.rawValue)].connectFailures += 1
+      if wasLeftBehind(account, sessions[token].assignment) { tally.connectFailures += 1 }
+      patience = loop.now.advanced(milliseconds: settings.connectTimeout)
+    }
+    if watch?.account == account, loop.now < patience {
+      awaitTheWayBack(token, until: patience)
+      return
+    }
     refuse(token, sessions[token].attempt.hasTimedOut ? .gatewayTimeout : .badGateway)
+  }
+
+  /// A release that is on trial takes no connections: it will be taken back in a moment, or its target comes back. The
+  /// client need not know.
+  private mutating func awaitTheWayBack(_ token: Token, until patience: Instant) {
+    sessions[token].attempt = ConnectAttempt()
+    sessions[token].attempt.patience = patience
+    sessions[token].attempt.deadline = patience
+    sessions[token].attempt.isRetrying = true
+    schedule(token, at: min(loop.now.advanced(milliseconds: Self.wayBackPause), patience))
+  }
+}
+
+/// In which order targets are asked.
+private struct TargetRank: Comparable {
+  let isUnhealthy: Bool
+  let isAvoided: Bool
+  let sessions: Int
+
+  static let last = TargetRank(isUnhealthy: true, isAvoided: true, sessions: .max)
+
+  static func < (a: TargetRank, b: TargetRank) -> Bool {
+    if a.isUnhealthy != b.isUnhealthy { return b.isUnhealthy }
+    if a.isAvoided != b.isAvoided { return b.isAvoided }
+    return a.sessions < b.sessions
   }
 }

@@ -58,8 +58,7 @@ extension Worker {
       counters[account].bytesIn &+= bytesIn
       counters[account].bytesOut &+= bytesOut
     }
-    let requests = sessions[token].exchange.takeUncounted()
-    if requests != 0 { counters[Int(sessions[token].account.rawValue)].requests &+= UInt64(requests) }
+    if sessions[token].exchange.isHTTP { watchExchange(token) }
     switch verdict {
     case .wait: if sessions[token].phase == .resetting { awaitReset(token, firstLook: Self.resetPatience) }
     case .deferred: postpone(token)
@@ -67,6 +66,7 @@ extension Worker {
       sessions[token].lastActivity = loop.now
       schedule(token, at: idleDeadline(token))
     case .close:
+      if sessions[token].exchange.isWatched, sessions[token].isUnanswered { brokeOff(token) }
       if sessions[token].phase == .relaying { sessions[token].spareThePort() }
       requestClose(token, .ended, resets: sessions[token].phase == .resetting)
     case .reset: awaitReset(token, firstLook: 0)
@@ -192,6 +192,7 @@ extension Worker {
     guard sessions[token].phase != .closing else { return }
     if sessions[token].phase == .resetting && sessions[token].brokeAtBackend {
       counters[Int(sessions[token].account.rawValue)].resets += 1
+      if sessions[token].isUnanswered { brokeOff(token) }
     }
     setPhase(token, .closing)
     closes.append(Closing(token: token.lane(0), outcome: outcome, resets: resets))
@@ -224,9 +225,11 @@ extension Worker {
     sessionsByAccount[Int(account.rawValue)] -= 1
     if wasLeftBehind(account, assignment) {
       tally.count(outcome)
-    } else if account == Account(confirmed.color) {
-      handoverTally?.count(outcome)
-      if outcome == .moved, shared.word.load().assignment.color != confirmed.color { movedEarly += 1 }
+      return
     }
+    if account == Account(confirmed.color) { handoverTally?.count(outcome) }
+    guard outcome == .moved else { return }
+    let present = shared.word.load().assignment
+    if present.generation != confirmed.generation, account == Account(present.color.other) { movedEarly += 1 }
   }
 }

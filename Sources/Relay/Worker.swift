@@ -86,6 +86,11 @@ struct Worker: ~Copyable {
   /// The next slot that is looked at for sessions to let go of; nil while nobody looks.
   var sweepCursor: Int?
 
+  // Watching
+  var firstByte = ByColor(both: LatencyHistogram())
+  /// The release on trial.
+  var watch: Watch?
+
   // Work for the phases of a tick
   var deferred: [Token] = []
   var deferredBefore: [Token] = []
@@ -189,7 +194,8 @@ struct Worker: ~Copyable {
     mailbox.takeAll(into: &mail)
     for order in mail {
       switch order {
-      case .adopt(let number, let door): begin(Descriptor(owning: number), from: door)
+      case .adopt(let number, let client, let door):
+        begin(Descriptor(owning: number), client: client, from: door)
       case .open(let door): open(door)
       case .close(let door, let done):
         close(door)
@@ -199,6 +205,7 @@ struct Worker: ~Copyable {
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)
       case .hold(let order): changeHold(order)
+      case .watch(let order): watch = order.map { Watch($0) }
       case .list(let reply): reply(snapshots())
       }
     }
@@ -217,7 +224,8 @@ struct Worker: ~Copyable {
     var report = WorkerReport(
       sessions: sessionsByAccount.indices.map { sessionsByAccount[$0] },
       counters: counters.indices.map { counters[$0] }, tally: tally, closedTally: DrainTally(), held: heldSessions,
-      parked: parkedSessions, census: census(), splicedBytes: lane.pipes.bytes)
+      parked: parkedSessions, census: census(), splicedBytes: lane.pipes.bytes, firstByte: firstByte,
+      watch: watchFindings())
     for (closed, reply) in replies {
       report.closedTally = closed
       reply(report)

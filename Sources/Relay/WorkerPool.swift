@@ -61,6 +61,7 @@ public final class WorkerPool: Sendable {
   public func open(_ door: Door) { post(.open(door)) }
   public func drain(_ order: DrainOrder?) { post(.drain(order)) }
   public func hold(_ order: HoldOrder?) { post(.hold(order)) }
+  public func watch(_ order: WatchOrder?) { post(.watch(order)) }
 
   /// Returns when no worker watches the door any more and its queue has been accepted empty.
   public func close(_ door: Door) async {

@@ -51,8 +51,9 @@ int linux_bind(int fd, const linux_address *address);
 int linux_listen(int fd, int backlog);
 /// connect(2); -EINPROGRESS is the usual answer for TCP. Not retried on EINTR (the connect goes on by itself).
 int linux_connect(int fd, const linux_address *address);
-/// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC. `peer` may be NULL.
-int linux_accept(int fd, linux_address *peer);
+/// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC. `client`, which may be NULL, gets a hash of the peer's address without its
+/// port: of IPv6 the first 64 bits, since one client has as many addresses as it likes below them. AF_UNIX: 0.
+int linux_accept(int fd, uint32_t *client);
 int linux_local_address(int fd, linux_address *into);
 int linux_peer_address(int fd, linux_address *into);
 int linux_set_option(int fd, int level, int name, int value);

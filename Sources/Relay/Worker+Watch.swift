@@ -1,0 +1,147 @@
+import EventCore
+import LinuxIO
+import Switching
+import Telemetry
+
+/// Watching: what a release on trial is judged by, and what the color before it was like.
+extension Worker {
+  /// After bytes of protocol http have moved: requests, answers, and the time between them.
+  ///
+  /// Times are those of the ticks, which the loop knows anyway.
+  @inline(__always)
+  mutating func watchExchange(_ token: Token) {
+    let account = sessions[token].account
+    let requests = sessions[token].exchange.takeUncounted()
+    if requests != 0 {
+      counters[Int(account.rawValue)].requests &+= UInt64(requests)
+      counters[Int(account.rawValue)].begun &+= UInt64(requests)
+      if sessions[token].askedAt == .distantFuture { sessions[token].askedAt = loop.now }
+    }
+    let answered = sessions[token].exchange.tracker.takeAnswered()
+    if answered.all != 0 {
+      counters[Int(account.rawValue)].answers &+= UInt64(answered.all)
+      if answered.serverErrors != 0 {
+        counters[Int(account.rawValue)].serverErrors &+= UInt64(answered.serverErrors)
+        note(.serverErrors, token)
+      }
+    }
+    let hasAnswerBegun = sessions[token].exchange.tracker.hasAnswerBegun
+    if answered.all != 0 || hasAnswerBegun, sessions[token].askedAt != .distantFuture {
+      answerBegan(token, hasAnswerBegun)
+    }
+  }
+
+  private mutating func answerBegan(_ token: Token, _ isUnderWay: Bool) {
+    let account = sessions[token].account
+    let microseconds = UInt64(max(0, loop.now.microseconds(since: sessions[token].askedAt)))
+    switch account {
+    case .blue: firstByte.blue.add(microseconds: microseconds)
+    case .green: firstByte.green.add(microseconds: microseconds)
+    case .preview, .waiting: break
+    }
+    if let lateness = watch?.lateness, microseconds >= lateness {
+      note(.firstByte, token)
+    }
+    // Of those that were pipelined behind it, the next begins to be waited for now.
+    let waiting = sessions[token].exchange.tracker.outstanding - (isUnderWay ? 1 : 0)
+    sessions[token].askedAt = waiting > 0 ? loop.now : .distantFuture
+  }
+
+  /// Something that clients can cause has happened.
+  private mutating func note(_ signal: Signal, _ token: Token) {
+    if watch == nil { return }
+    let (account, client) = (sessions[token].account, sessions[token].exchange.client)
+    watch?.note(signal, by: account, client)
+  }
+
+  /// The backend broke off before the first byte of its answer.
+  mutating func brokeOff(_ token: Token) {
+    counters[Int(sessions[token].account.rawValue)].earlyResets &+= 1
+    note(.resets, token)
+  }
+
+  /// What the watch has found until now, answers included that are late and have not come yet.
+  mutating func watchFindings() -> WatchFindings? {
+    guard let account = watch?.account, let color = watch?.color else { return nil }
+    var overdue: UInt64 = 0
+    if let lateness = watch?.lateness {
+      for slot in 0..<sessions.highWater {
+        guard let token = sessions.token(at: slot), sessions[token].account == account,
+          sessions[token].phase == .relaying, sessions[token].exchange.isWatched,
+          sessions[token].askedAt != .distantFuture,
+          UInt64(max(0, loop.now.microseconds(since: sessions[token].askedAt))) >= lateness
+        else { continue }
+        overdue += 1
+        note(.firstByte, token)
+      }
+    }
+    guard let found = watch?.findings else { return nil }
+    var findings = WatchFindings()
+    findings.color = color
+    findings.overdue = overdue
+    // The worker goes on writing while the control thread reads.
+    findings.resets = found.resets.copied()
+    findings.serverErrors = found.serverErrors.copied()
+    findings.firstByte = found.firstByte.copied()
+    return findings
+  }
+}
+
+/// A release on trial, as one worker watches it.
+struct Watch {
+  let color: Color
+  let account: Account
+  /// Microseconds.
+  let lateness: UInt64?
+  private(set) var findings = WatchFindings()
+
+  init(_ order: WatchOrder) {
+    color = order.color
+    account = Account(order.color)
+    lateness = order.lateness
+  }
+
+  mutating func note(_ signal: Signal, by account: Account, _ client: UInt32) {
+    if account == self.account { findings.insert(client, signal) }
+  }
+}
+
+/// What counters do not tell of a release on trial: whose sessions went wrong, and what is still awaited.
+public struct WatchFindings: Sendable, Equatable {
+  public var color = Color.blue
+  /// Requests whose first byte is late and has not come yet.
+  public var overdue: UInt64 = 0
+  public var resets = AddressSketch()
+  public var serverErrors = AddressSketch()
+  public var firstByte = AddressSketch()
+
+  public init() {}
+
+  mutating func insert(_ client: UInt32, _ signal: Signal) {
+    switch signal {
+    case .health, .connectFailures: break
+    case .resets: resets.insert(client)
+    case .serverErrors: serverErrors.insert(client)
+    case .firstByte: firstByte.insert(client)
+    }
+  }
+
+  static func + (a: WatchFindings, b: WatchFindings) -> WatchFindings {
+    var sum = b
+    sum.overdue += a.overdue
+    sum.resets.formUnion(a.resets)
+    sum.serverErrors.formUnion(a.serverErrors)
+    sum.firstByte.formUnion(a.firstByte)
+    return sum
+  }
+
+  /// How many client addresses had it, about.
+  public func clients(_ signal: Signal) -> Int {
+    switch signal {
+    case .health, .connectFailures: 0
+    case .resets: resets.count
+    case .serverErrors: serverErrors.count
+    case .firstByte: firstByte.count
+    }
+  }
+}
