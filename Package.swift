@@ -33,9 +33,11 @@ let package = Package(
     room("Configuration", ["Switching", "LinuxIO", "Arguments"]),
     room("Telemetry", ["LinuxIO"]),
     room("Relay", ["EventCore", "HTTPFraming", "Switching", "Telemetry", "LinuxIO"]),
-    room("Admin", ["EventCore", "HTTPFraming", "Switching", "LinuxIO"]),
+    room("Health", ["EventCore", "HTTPFraming", "LinuxIO"]),
+    room("Admin", ["Arguments", "EventCore", "HTTPFraming", "Switching", "LinuxIO"]),
     room(
-      "FrontDoor", ["Arguments", "Relay", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
+      "FrontDoor",
+      ["Arguments", "Relay", "Health", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
     .executableTarget(
       name: "bgproxy",
       dependencies: ["FrontDoor", "Arguments", "Configuration", "Telemetry", "Switching", "LinuxIO"],
@@ -54,6 +56,7 @@ let package = Package(
     tests("Switching"),
     tests("Configuration", ["Arguments"]),
     tests("Telemetry"),
+    tests("Health"),
     tests("Admin"),
     tests("FrontDoor"),
     tests("bgproxy", ["Arguments"]),
