@@ -55,11 +55,11 @@ struct Cursor {
     return found
   }
 
-  /// An array of 1 to `most` values.
-  func array(of what: String, atMost most: Int) throws(SettingsError) -> [Cursor] {
-    let expected = "an array of 1 to \(most) \(what)"
+  /// An array of `least` to `most` values.
+  func array(of what: String, atLeast least: Int = 1, atMost most: Int) throws(SettingsError) -> [Cursor] {
+    let expected = "an array of \(least) to \(most) \(what)"
     guard case .array(let nodes) = node.value else { throw failure(expected: expected) }
-    guard !nodes.isEmpty else { throw failure(expected: expected) }
+    guard nodes.count >= least else { throw failure(expected: expected) }
     guard nodes.count <= most else { throw origin.error(expected: expected, found: "\(nodes.count)") }
     return nodes.enumerated().map { child($1, "[\($0)]") }
   }
@@ -67,6 +67,13 @@ struct Cursor {
   func text(_ expected: String) throws(SettingsError) -> SourcedText {
     guard case .string(let text) = node.value else { throw failure(expected: expected) }
     return SourcedText(value: text, origin: origin)
+  }
+
+  /// A text that meets a condition.
+  func text(_ expected: String, where condition: (String) -> Bool) throws(SettingsError) -> String {
+    let value = try text(expected).value
+    guard condition(value) else { throw failure(expected: expected) }
+    return value
   }
 
   func duration(from shortest: Milliseconds) throws(SettingsError) -> Milliseconds {

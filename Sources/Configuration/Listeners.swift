@@ -13,6 +13,7 @@ struct ListenerDraft {
   let targets: ByColor<[SourcedText]>
   var source: [SourcedText] = []
   var tcp = TCPSettings()
+  var health = HealthOverrides()
 
   /// nil where the command line describes no listener.
   init?(_ overrides: Overrides) throws(SettingsError) {
@@ -71,6 +72,7 @@ struct ListenerDraft {
       source.append(try address.text("an address"))
     }
     if let value = members[.tcp] { try tcp.read(value) }
+    if let value = members[.health] { health = try HealthOverrides(value, of: `protocol`) }
   }
 }
 
@@ -127,7 +129,8 @@ func validated(_ drafts: [ListenerDraft]) throws(SettingsError) -> [ListenerSett
     listeners.append(
       ListenerSettings(
         name: name, bind: bind, protocol: draft.protocol, preview: preview, targets: targets,
-        source: try sources(draft.source, for: targets.blue + targets.green), tcp: draft.tcp))
+        source: try sources(draft.source, for: targets.blue + targets.green), tcp: draft.tcp,
+        health: draft.health))
   }
   return listeners
 }

@@ -17,7 +17,7 @@ extension Settings {
     do { root = try JSON5.read(text) } catch {
       throw Origin(file: file, place: error.place, keyPath: error.path).error(error.message)
     }
-    let members = try Cursor(root, file: file, keyPath: "").object(CodingKeys.self, planned: Planned.root)
+    let members = try Cursor(root, file: file, keyPath: "").object(CodingKeys.self)
     var settings = Settings(defaults: environment)
     if let list = members[.listeners] { settings.listeners = try readListeners(list) }
     if let active = members[.active] { settings.active = try active.color() }
@@ -29,6 +29,9 @@ extension Settings {
     if let drain = members[.drain] { try settings.drain.read(drain) }
     if let timeouts = members[.timeouts] { try settings.timeouts.read(timeouts) }
     if let limits = members[.limits] { try settings.limits.read(limits) }
+    if let health = members[.health] { try settings.health.read(health) }
+    if let bake = members[.bake] { try settings.bake.read(bake) }
+    if let checks = members[.checks] { try settings.checks.read(checks) }
     if let busyPoll = members[.busyPoll] { settings.busyPoll = try busyPoll.busyPoll() }
     if let splice = members[.splice] { settings.splice = try splice.splice() }
     try settings.apply(overrides)
@@ -77,7 +80,6 @@ extension Settings {
 
 /// Keys of the interface that are refused by name until they are built.
 enum Planned {
-  static let root = ["health", "bake"]
   static let listener = ["proxyProtocol"]
   static let admin = ["metrics"]
 }

@@ -17,13 +17,18 @@ public struct Settings: Equatable, Sendable {
   public var drain: DrainSettings
   public var timeouts: TimeoutSettings
   public var limits: LimitSettings
+  public var health: HealthSettings
+  public var bake: BakeSettings
+  public var checks: ChecksSettings
   public var busyPoll: BusyPollSetting
   public var splice: SpliceSetting
 
   public init(
     listeners: [ListenerSettings], active: Color = .blue, stateFile: String, workers: Int = 0, admin: AdminSettings,
     drain: DrainSettings = DrainSettings(), timeouts: TimeoutSettings = TimeoutSettings(),
-    limits: LimitSettings = LimitSettings(), busyPoll: BusyPollSetting = .auto, splice: SpliceSetting = .off
+    limits: LimitSettings = LimitSettings(), health: HealthSettings = HealthSettings(),
+    bake: BakeSettings = BakeSettings(), checks: ChecksSettings = ChecksSettings(), busyPoll: BusyPollSetting = .auto,
+    splice: SpliceSetting = .off
   ) {
     self.listeners = listeners
     self.active = active
@@ -33,6 +38,9 @@ public struct Settings: Equatable, Sendable {
     self.drain = drain
     self.timeouts = timeouts
     self.limits = limits
+    self.health = health
+    self.bake = bake
+    self.checks = checks
     self.busyPoll = busyPoll
     self.splice = splice
   }
@@ -59,13 +67,15 @@ public struct ListenerSettings: Equatable, Sendable {
   /// Addresses of this machine from which connections to targets are made, at most 64; empty: the system chooses.
   public var source: [SourceAddress]
   public var tcp: TCPSettings
+  public var health: HealthOverrides
 
   public init(
     name: String, bind: Address, protocol: ListenerProtocol = .tcp, preview: Address? = nil,
-    targets: ByColor<[Address]>, source: [SourceAddress] = [], tcp: TCPSettings = TCPSettings()
+    targets: ByColor<[Address]>, source: [SourceAddress] = [], tcp: TCPSettings = TCPSettings(),
+    health: HealthOverrides = HealthOverrides()
   ) {
     (self.name, self.bind, self.protocol, self.preview, self.targets) = (name, bind, `protocol`, preview, targets)
-    (self.source, self.tcp) = (source, tcp)
+    (self.source, self.tcp, self.health) = (source, tcp, health)
   }
 }
 
@@ -122,13 +132,13 @@ public struct LimitSettings: Equatable, Sendable {
 
 extension Settings: Encodable {
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case listeners, active, stateFile, workers, admin, drain, timeouts, limits, busyPoll, splice
+    case listeners, active, stateFile, workers, admin, drain, timeouts, limits, health, bake, checks, busyPoll, splice
   }
 }
 
 extension ListenerSettings: Encodable {
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, bind, `protocol`, preview, blue, green, source, tcp
+    case name, bind, `protocol`, preview, blue, green, source, tcp, health
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -141,6 +151,7 @@ extension ListenerSettings: Encodable {
     try container.encode(targets.green, forKey: .green)
     if !source.isEmpty { try container.encode(source, forKey: .source) }
     if !tcp.isEmpty { try container.encode(tcp, forKey: .tcp) }
+    if !health.isEmpty { try container.encode(health, forKey: .health) }
   }
 }
 

@@ -49,14 +49,21 @@ func quoted(_ text: String) -> String {
   let longest = 80
   var result = "\""
   for scalar in text.unicodeScalars.prefix(longest) {
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse:
-      result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-    default:
+    if isPrintable(scalar) {
       result.unicodeScalars.append(scalar)
+    } else {
+      result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
     }
   }
   return result + (text.unicodeScalars.dropFirst(longest).isEmpty ? "\"" : "…\"")
+}
+
+/// Does nothing to a terminal or a line of a log but to stand there.
+func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.properties.generalCategory {
+  case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse: false
+  default: true
+  }
 }
 
 /// A key as a part of a key path: as it is where it is a plain word.

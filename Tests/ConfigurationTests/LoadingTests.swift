@@ -80,7 +80,10 @@ import Testing
     #expect(
       written == """
         {"active":"blue","admin":{"mode":"0660","socket":"/run/bgproxy/admin.sock"},\
-        "busyPoll":"auto","drain":{"spread":"10s","timeout":"30s"},"limits":{"sessions":0},\
+        "bake":{"connectFailures":"1%","firstByte":"400%","minimumClients":10,"minimumSamples":20,"resets":"5%",\
+        "serverErrors":"5%","time":"0s"},"busyPoll":"auto","checks":{"after":[],"before":[]},\
+        "drain":{"spread":"10s","timeout":"30s"},"health":{"fall":3,"interval":"2s","probe":"auto","rise":2,\
+        "timeout":"1s"},"limits":{"sessions":0},\
         "listeners":[{"bind":":80","blue":["a:1"],"green":["b:1"],"name":"main","protocol":"tcp"}],\
         "splice":"off","stateFile":"/var/lib/bgproxy/state.json",\
         "timeouts":{"connect":"5s","halfClosed":"1m","hold":"30s","idle":"1h"},"workers":0}

@@ -23,6 +23,13 @@ private struct Numbers: RandomNumberGenerator {
       "9223372036854775808", "null", "true", "Infinity", "unix:/", "[::1]:80", ":0", "1h", "listeners", "\u{FEFF}", "é",
     ].map { Array($0.utf8) } + [[0xFF], [0xC3], [0x00], [0xED, 0xA0, 0x80]]
 
+  /// What the sample shows in comments only.
+  private static let commentedOut = """
+    {listeners:[{bind:':80',protocol:'http',blue:['a:1'],green:['b:1'],source:['10.0.0.5'],tcp:{keepalive:'2m'},
+      health:{rise:9,http:{path:'/a',status:'200,300-399'}}}],
+     health:{http:{body:'ok',host:'h'}},bake:{resets:'off',firstByte:'123.45%'},checks:{before:['a'],after:['b c']}}
+    """
+
   private func mutate(_ bytes: inout [UInt8], _ numbers: inout Numbers) {
     let from = Int.random(in: 0...bytes.count, using: &numbers)
     let to = min(bytes.count, from + Int.random(in: 0...8, using: &numbers))
@@ -38,7 +45,7 @@ private struct Numbers: RandomNumberGenerator {
   @Test(arguments: [1, 2, 3, 4] as [UInt64])
   func load_answersOrNamesAPlace_whenBytesAreMutated(seed: UInt64) throws {
     var numbers = Numbers(state: seed)
-    let originals = [try sampleFile(), Array(smallest.utf8)]
+    let originals = [try sampleFile(), Array(smallest.utf8), Array(Self.commentedOut.utf8)]
     var accepted = 0
     for round in 0..<1000 {
       var bytes = originals[round % originals.count]

@@ -38,6 +38,7 @@ import Testing
       Change("blue") { $0.targets.blue.append(.host("z", port: 1)) },
       Change("green") { $0.targets.green = [.host("z", port: 1)] },
       Change("tcp") { $0.tcp.deferAccept = true }, Change("tcp.client") { $0.tcp.client.keepalive = 1000 },
+      Change("health") { $0.health.rise = 9 }, Change("health.http") { $0.health.http = .off },
       Change("source") {
         let other = "{listeners:[{bind:':1',blue:['x:1'],green:['y:1'],source:['10.0.0.5']}]}"
         $0.source = (try? load(other).listeners[0].source) ?? []
@@ -59,7 +60,16 @@ import Testing
       Change("timeouts.halfClosed") { $0.timeouts.halfClosed += 1 },
       Change("timeouts.hold") { $0.timeouts.hold += 1 },
       Change("limits.sessions") { $0.limits.sessions += 1 }, Change("busyPoll") { $0.busyPoll = .microseconds(9) },
-      Change("splice") { $0.splice = .auto },
+      Change("splice") { $0.splice = .auto }, Change("health.interval") { $0.health.interval += 1 },
+      Change("health.timeout") { $0.health.timeout += 1 }, Change("health.rise") { $0.health.rise += 1 },
+      Change("health.fall") { $0.health.fall += 1 }, Change("health.probe") { $0.health.probe = .off },
+      Change("health.http") { $0.health.http = HTTPProbeSettings() }, Change("bake.time") { $0.bake.time += 1 },
+      Change("bake.connectFailures") { $0.bake.connectFailures = nil }, Change("bake.resets") { $0.bake.resets = nil },
+      Change("bake.serverErrors") { $0.bake.serverErrors = nil },
+      Change("bake.firstByte") { $0.bake.firstByte = nil },
+      Change("bake.minimumClients") { $0.bake.minimumClients += 1 },
+      Change("bake.minimumSamples") { $0.bake.minimumSamples += 1 },
+      Change("checks.before") { $0.checks.before = ["a"] }, Change("checks.after") { $0.checks.after = ["a"] },
     ] as [Change<Settings>])
   func plan_namesWhatTakesEffectAtOnce(_ change: Change<Settings>) throws {
     let before = try load(old)

@@ -1,7 +1,8 @@
 import Configuration
 import Testing
 
-private let rootKeys = "listeners, active, stateFile, workers, admin, drain, timeouts, limits, busyPoll, splice"
+private let rootKeys =
+  "listeners, active, stateFile, workers, admin, drain, timeouts, limits, health, bake, checks, busyPoll, splice"
 private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from \"1us\" to \"1000us\""
 
 @Suite struct SettingsErrorTests {
@@ -44,8 +45,8 @@ private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from
     Refused(
       "drain: {\n timout: '1s'}}", 3, 2, "drain.timout",
       "expected one of the keys timeout, spread, found \"timout\"; did you mean timeout?"),
-    Refused("health: {}}", 2, 1, "health", "health is not built yet"),
-    Refused("bake: {}}", 2, 1, "bake", "bake is not built yet"),
+    Refused(
+      "bakes: {}}", 2, 1, "bakes", "expected one of the keys \(rootKeys), found \"bakes\"; did you mean bake?"),
     Refused(
       "source: ['10.0.0.5']}", 2, 1, "source", "expected one of the keys \(rootKeys), found \"source\""),
     Refused("busyPoll: 1}", 2, 11, "busyPoll", "expected \(busyPoll), found 1"),
@@ -164,7 +165,7 @@ private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from
     Refused("{listeners: [{bind:80,\(targets)}]}", 1, 20, "listeners[0].bind", "expected an address, found 80"),
     Refused(
       "{listeners: [{bnd:':80',\(targets)}]}", 1, 15, "listeners[0].bnd",
-      "expected one of the keys name, bind, protocol, preview, blue, green, source, tcp, found \"bnd\"; did you mean bind?"
+      "expected one of the keys name, bind, protocol, preview, blue, green, source, tcp, health, found \"bnd\"; did you mean bind?"
     ),
     Refused(
       "{listeners: [{proxyProtocol:'off',bind:':1',\(targets)}]}", 1, 15, "listeners[0].proxyProtocol",
