@@ -22,17 +22,20 @@ public struct StatusReport: Codable, Equatable, Sendable {
   public var parked: Int
   @Nullable public var hold: HoldReport?
   @Nullable public var drain: DrainReport?
+  @Nullable public var bake: BakeReport?
+  @Nullable public var ramp: RampReport?
   @Nullable public var lastSwitch: Receipt?
   public var splice: SpliceReport
   public var listeners: [ListenerReport]
 
   /// The first that applies.
-  public enum Phase: String, Codable, Sendable { case stopping, paused, holding, draining, steady }
+  public enum Phase: String, Codable, Sendable { case stopping, paused, holding, ramping, baking, draining, steady }
 
   public init(
     version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,
     switchedAt: String?, phase: Phase, share: ByColor<Int>, colors: ByColor<ColorReport>, held: Int, parked: Int,
-    hold: HoldReport?, drain: DrainReport?, lastSwitch: Receipt?, splice: SpliceReport, listeners: [ListenerReport]
+    hold: HoldReport?, drain: DrainReport?, bake: BakeReport?, ramp: RampReport?, lastSwitch: Receipt?,
+    splice: SpliceReport, listeners: [ListenerReport]
   ) {
     self.version = version
     self.pid = pid
@@ -50,9 +53,65 @@ public struct StatusReport: Codable, Equatable, Sendable {
     self.switchedAt = switchedAt
     self.drain = drain
     self.hold = hold
+    self.bake = bake
+    self.ramp = ramp
     self.lastSwitch = lastSwitch
   }
 }
+
+/// A bake under way: the front door watches the color that became active.
+public struct BakeReport: Codable, Equatable, Sendable {
+  /// The color that is watched.
+  public var color: Color
+  public var since: String
+  public var until: String
+  public var signals: [SignalReport]
+  public init(color: Color, since: String, until: String, signals: [SignalReport]) {
+    (self.color, self.since, self.until, self.signals) = (color, since, until, signals)
+  }
+}
+
+/// A ramp under way: a share of the new clients goes to the color that is to become active.
+public struct RampReport: Codable, Equatable, Sendable {
+  public var to: Color
+  /// The step in force, from 1.
+  public var step: Int
+  public var steps: [RampStep]
+  /// Of the step in force.
+  public var since: String
+  public var until: String
+  public var signals: [SignalReport]
+  public init(to: Color, step: Int, steps: [RampStep], since: String, until: String, signals: [SignalReport]) {
+    (self.to, self.step, self.steps, self.since, self.until, self.signals) = (to, step, steps, since, until, signals)
+  }
+}
+
+/// One thing that is watched during a bake or ramp. Beyond its limit it takes the release back.
+public struct SignalReport: Codable, Equatable, Sendable {
+  /// health, connectFailures, resets, serverErrors, firstByte
+  public var signal: String
+  /// A share from 0 to 1; with `health` the number of listeners without a healthy target.
+  public var value: Double
+  public var limit: Double
+  /// What the share is of.
+  public var samples: UInt64
+  /// Client addresses that had it; nil where clients cannot cause it.
+  @Nullable public var clients: Int?
+  public init(signal: String, value: Double, limit: Double, samples: UInt64, clients: Int?) {
+    (self.signal, self.value, self.limit, self.samples) = (signal, value, limit, samples)
+    self.clients = clients
+  }
+}
+
+/// One step of a ramp.
+public struct RampStep: Codable, Equatable, Sendable {
+  /// Of new sessions (tcp) and of clients (http): 1 to 99.
+  public var percent: Int
+  /// How long it lasts: a duration such as 1m.
+  public var time: String
+  public init(percent: Int, time: String) { (self.percent, self.time) = (percent, time) }
+}
+
 /// Sustained transfers, whose bytes go through pipes instead of being copied.
 public struct SpliceReport: Codable, Equatable, Sendable {
   /// That are open at present, at most `limit`; beyond it bytes are copied.
@@ -80,7 +139,7 @@ public struct HoldReport: Codable, Equatable, Sendable {
 }
 
 public struct ColorReport: Codable, Equatable, Sendable {
-  /// nil: not known, since nothing probes the targets.
+  /// Every listener has at least one healthy target. nil: not known yet.
   @Nullable public var healthy: Bool?
   public var sessions: Int
   public var draining: Int
@@ -161,8 +220,12 @@ public struct SwitchRequest: Codable, Equatable, Sendable {
   public var during: Bool?
   /// That other request: true goes on, false gives the handover up.
   public var proceed: Bool?
-  /// With a handover: what has not ended in time is cut.
+  /// To a color that is not healthy, too. With a handover: what has not ended in time is cut.
   public var force: Bool?
+  /// How long the new color is watched afterwards; else as configured.
+  public var bake: String?
+  /// 1 to 20 steps, with growing shares.
+  public var ramp: [RampStep]?
   public init(to: Color, drain: String? = nil, expect: Color? = nil, dryRun: Bool? = nil, reason: String? = nil) {
     (self.to, self.drain, self.expect, self.dryRun, self.reason) = (to, drain, expect, dryRun, reason)
   }
@@ -181,7 +244,11 @@ public struct PauseRequest: Codable, Equatable, Sendable {
 public struct RollbackRequest: Codable, Equatable, Sendable {
   public var drain: String?
   public var reason: String?
-  public init(drain: String? = nil, reason: String? = nil) { (self.drain, self.reason) = (drain, reason) }
+  /// To a color that is not healthy, too.
+  public var force: Bool?
+  public init(drain: String? = nil, reason: String? = nil, force: Bool? = nil) {
+    (self.drain, self.reason, self.force) = (drain, reason, force)
+  }
 }
 
 /// The body of `POST /v1/drain`; empty counts as `{}`, which changes nothing and answers the progress.
@@ -237,6 +304,45 @@ public struct SessionReport: Codable, Equatable, Sendable {
   }
 }
 
+/// The answer of `GET /v1/health`: each target of each listener.
+public struct HealthReport: Codable, Equatable, Sendable {
+  public var health: [TargetHealthReport]
+  public init(health: [TargetHealthReport]) { self.health = health }
+}
+
+public struct TargetHealthReport: Codable, Equatable, Sendable {
+  public var listener: String
+  public var color: Color
+  public var address: String
+  /// How it is probed: tcp, http, or off.
+  public var probe: String
+  /// nil: not probed yet.
+  @Nullable public var healthy: Bool?
+  /// Of `healthy`.
+  @Nullable public var since: String?
+  /// Of the last result.
+  @Nullable public var checkedAt: String?
+  /// Of the last probe, or of a connection of real traffic that failed since: `connected`, `200`, `connection refused`,
+  /// for people.
+  @Nullable public var result: String?
+  /// Of the last probe.
+  @Nullable public var latencyMicroseconds: Int64?
+  /// Results in a row that speak against `healthy`; it changes when they are as many as `rise` or `fall`.
+  public var against: Int
+  public init(
+    listener: String, color: Color, address: String, probe: String, healthy: Bool?, since: String?,
+    checkedAt: String?, result: String?, latencyMicroseconds: Int64?, against: Int
+  ) {
+    (self.listener, self.color, self.address, self.probe) = (listener, color, address, probe)
+    self.against = against
+    self.healthy = healthy
+    self.since = since
+    self.checkedAt = checkedAt
+    self.result = result
+    self.latencyMicroseconds = latencyMicroseconds
+  }
+}
+
 /// The answer of `GET /v1/history`: the oldest first.
 public struct HistoryReport: Codable, Equatable, Sendable {
   public var history: [Receipt]
@@ -258,7 +364,8 @@ public struct ReloadReport: Codable, Equatable, Sendable {
 /// One line of `GET /v1/events`.
 public struct EventReport: Codable, Equatable, Sendable {
   public var at: String
-  /// switch, drain, settled, pause, resume, hold, handover-given-up, reload, limit, target-unreachable, stopping
+  /// switch, drain, settled, pause, resume, hold, handover-given-up, reload, limit, target-unreachable, target-up,
+  /// target-down, bake, bake-passed, bake-failed, ramp, stopping
   public var event: String
   public var message: String
   /// With `switch` and `settled`.

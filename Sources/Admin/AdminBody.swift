@@ -13,6 +13,7 @@ struct AdminBody {
     case text(String)
     case flag(Bool)
     case null
+    case objects([[String: Part]])
     case other
 
     init(from decoder: any Decoder) throws {
@@ -24,6 +25,32 @@ struct AdminBody {
         self = .null
       } else if let flag = try? value.decode(Bool.self) {
         self = .flag(flag)
+      } else if let text = try? value.decode(String.self) {
+        self = .text(text)
+      } else if let objects = try? value.decode([[String: Part]].self) {
+        self = .objects(objects)
+      } else {
+        self = .other
+      }
+    }
+  }
+
+  /// A field of an object in a list. It has no fields of its own: nothing in a body is nested deeper.
+  private enum Part: Decodable {
+    case text(String)
+    case number(Int)
+    case null
+    case other
+
+    init(from decoder: any Decoder) throws {
+      guard let value = try? decoder.singleValueContainer() else {
+        self = .other
+        return
+      }
+      if value.decodeNil() {
+        self = .null
+      } else if let number = try? value.decode(Int.self) {
+        self = .number(number)
       } else if let text = try? value.decode(String.self) {
         self = .text(text)
       } else {
@@ -51,15 +78,18 @@ struct AdminBody {
 
   /// RFC 8259 §4 leaves open what two equal keys mean, and the decoder keeps one of them in silence.
   ///
-  /// The bytes are known to be a JSON object. A string at its first level that a colon follows is a key. Keys that are
-  /// written with escapes are refused: no known one needs them, and they would be equal without looking equal.
+  /// The bytes are known to be a JSON object. A string that a colon follows is a key: at the first level of the body, at
+  /// the third of an object in a list. Keys that are written with escapes are refused: no known one needs them, and they
+  /// would be equal without looking equal.
   private static func refuseEqualKeys(_ bytes: [UInt8]) throws(AdminRefusal) {
-    var seen: Set<[UInt8]> = []
+    var seen: [Int: Set<[UInt8]>] = [:]
     var depth = 0
     var index = 0
     while index < bytes.count {
       switch bytes[index] {
-      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+      case UInt8(ascii: "{"), UInt8(ascii: "["):
+        depth += 1
+        seen[depth] = []
       case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
       case UInt8(ascii: "\""):
         let start = index + 1
@@ -74,22 +104,15 @@ struct AdminBody {
         }
         let end = min(index, bytes.count)
         let next = bytes[min(end + 1, bytes.count)...].first { $0 > 0x20 }
-        guard depth == 1, next == UInt8(ascii: ":") else { break }
+        guard depth == 1 || depth == 3, next == UInt8(ascii: ":") else { break }
         let name = String(decoding: bytes[start..<end], as: UTF8.self)
         if hasEscapes { throw .badRequest("unknown field \(quoted(name))") }
-        if !seen.insert(Array(bytes[start..<end])).inserted {
+        if !seen[depth, default: []].insert(Array(bytes[start..<end])).inserted {
           throw .badRequest("the field \(quoted(name)) is there twice")
         }
       default: break
       }
       index += 1
-    }
-  }
-
-  /// Refuses fields that the contract knows and this version does not act on: never accepted without effect.
-  func refuseNotBuilt(_ names: [String]) throws(AdminRefusal) {
-    for name in names where fields[name] != nil {
-      throw AdminRefusal(status: 400, code: "not-built", message: "\(name): not built yet")
     }
   }
 
@@ -104,7 +127,7 @@ struct AdminBody {
         throw .badRequest("\(name): control characters other than line ends and tabs")
       }
       return text
-    case .flag, .other: throw .badRequest("\(name): expected a text")
+    case .flag, .objects, .other: throw .badRequest("\(name): expected a text")
     }
   }
 
@@ -112,7 +135,7 @@ struct AdminBody {
     switch fields.removeValue(forKey: name) {
     case nil, .null: return nil
     case .flag(let flag): return flag
-    case .text, .other: throw .badRequest("\(name): expected true or false")
+    case .text, .objects, .other: throw .badRequest("\(name): expected true or false")
     }
   }
 
@@ -122,8 +145,35 @@ struct AdminBody {
     case .text(let text):
       guard let color = Color(rawValue: text) else { throw .badRequest("\(name): expected blue or green") }
       return color
-    case .flag, .other: throw .badRequest("\(name): expected blue or green")
+    case .flag, .objects, .other: throw .badRequest("\(name): expected blue or green")
     }
+  }
+
+  /// The steps of a ramp. Whether they make sense together is not looked at.
+  mutating func steps(_ name: String) throws(AdminRefusal) -> [RampStep]? {
+    let objects: [[String: Part]]
+    switch fields.removeValue(forKey: name) {
+    case nil, .null: return nil
+    case .objects(let list): objects = list
+    case .text, .flag, .other:
+      throw .badRequest("\(name): expected a list of steps such as {\"percent\": 10, \"time\": \"1m\"}")
+    }
+    var steps: [RampStep] = []
+    for (index, object) in objects.enumerated() {
+      let place = "\(name): step \(index + 1)"
+      // The smallest, so that the same body gets the same answer.
+      if let unknown = object.keys.filter({ $0 != "percent" && $0 != "time" }).min() {
+        throw .badRequest("\(place): unknown field \(quoted(unknown))")
+      }
+      guard case .number(let percent) = object["percent"] else {
+        throw .badRequest("\(place): percent: expected a whole number from 1 to 99")
+      }
+      guard case .text(let time) = object["time"] else {
+        throw .badRequest("\(place): time: expected a duration from 100ms to 24h")
+      }
+      steps.append(RampStep(percent: percent, time: time))
+    }
+    return steps
   }
 
   func finish() throws(AdminRefusal) {

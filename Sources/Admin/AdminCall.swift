@@ -5,7 +5,7 @@ public enum AdminCall: Equatable, Sendable {
   case status
   /// nil: of both colors.
   case sessions(Color?)
-  case history, config, events
+  case history, health, config, events
   case switchColor(SwitchRequest)
   case rollback(RollbackRequest)
   case drain(DrainRequest)
@@ -39,7 +39,8 @@ extension AdminCall {
   }
 
   private static let paths: [String: Verb] = [
-    "/v1/status": .get, "/v1/sessions": .get, "/v1/history": .get, "/v1/config": .get, "/v1/events": .get,
+    "/v1/status": .get, "/v1/sessions": .get, "/v1/history": .get, "/v1/health": .get,
+    "/v1/config": .get, "/v1/events": .get,
     "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post,
     "/v1/pause": .post, "/v1/resume": .post,
   ]
@@ -78,6 +79,7 @@ extension AdminCall {
       guard let color = Color(rawValue: name) else { throw .badRequest("color: expected blue or green") }
       return .sessions(color)
     case "/v1/history": return .history
+    case "/v1/health": return .health
     case "/v1/config": return .config
     case "/v1/events": return .events
     default: return .status
@@ -89,14 +91,14 @@ extension AdminCall {
     let call: AdminCall
     switch path {
     case "/v1/switch":
-      try body.refuseNotBuilt(["bake", "ramp"])
       guard let color = try body.color("to") else { throw .badRequest("to: missing; expected blue or green") }
       call = .switchColor(try switchRequest(to: color, &body))
     case "/v1/pause": call = .pause(PauseRequest(wait: try body.flag("wait"), max: try body.text("max")))
     case "/v1/resume": call = .resume
     case "/v1/rollback":
-      try body.refuseNotBuilt(["force"])
-      call = .rollback(RollbackRequest(drain: try body.text("drain"), reason: try body.text("reason")))
+      call = .rollback(
+        RollbackRequest(
+          drain: try body.text("drain"), reason: try body.text("reason"), force: try body.flag("force")))
     case "/v1/drain":
       let request = DrainRequest(extend: try body.text("extend"), now: try body.flag("now"))
       if request.extend != nil, request.now == true { throw .badRequest("extend and now exclude each other") }
@@ -116,15 +118,17 @@ extension AdminCall {
     request.during = try body.flag("during")
     request.proceed = try body.flag("proceed")
     request.force = try body.flag("force")
-    if request.handover != true {
-      if request.during == true || request.proceed != nil {
-        throw .badRequest("during and proceed belong to a handover")
-      }
-      if request.force == true {
-        throw AdminRefusal(status: 400, code: "not-built", message: "force: without handover not built yet")
-      }
+    request.bake = try body.text("bake")
+    request.ramp = try body.steps("ramp")
+    if let bake = request.bake, let problem = SwitchRequest.problem(withBake: bake) {
+      throw .badRequest("bake: \(problem)")
+    }
+    if let ramp = request.ramp, let problem = RampStep.problem(with: ramp) { throw .badRequest("ramp: \(problem)") }
+    if request.handover != true, request.during == true || request.proceed != nil {
+      throw .badRequest("during and proceed belong to a handover")
     }
     if request.during == true, request.proceed != nil { throw .badRequest("during and proceed exclude each other") }
+    if request.handover == true, request.ramp != nil { throw .badRequest("ramp and handover exclude each other") }
     return request
   }
 

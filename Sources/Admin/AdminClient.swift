@@ -33,6 +33,8 @@ public struct AdminClient: ~Copyable {
   public let timeoutMilliseconds: Int64
   /// The connection of the last call, where it can be used again.
   private var kept = Descriptor.none
+  /// The user of the process that gave the last answer, as the kernel knows it: of the one that listens at the socket.
+  public private(set) var peerUser: UInt32?
 
   public init(path: String, timeoutMilliseconds: Int64 = 5000) {
     self.path = path
@@ -125,6 +127,7 @@ public struct AdminClient: ~Copyable {
   private mutating func run(_ exchange: AdminExchange, _ method: String, _ target: String, _ body: [UInt8])
     throws(AdminClientError) -> Answer
   {
+    peerUser = exchange.peerUser
     try exchange.send(method, target, body)
     let head = try exchange.readHead(answering: method)
     let answer = Answer(status: head.status, body: try exchange.readBody(head.body, limit: Self.mostAnswerBytes))

@@ -23,6 +23,8 @@ final class AdminExchange {
     self.deadline = deadline
   }
 
+  var peerUser: UInt32? { try? PeerCredentials(of: socket).uid }
+
   func takeSocket() -> Descriptor {
     var taken = Descriptor.none
     swap(&taken, &socket)

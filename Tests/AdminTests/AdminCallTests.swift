@@ -24,6 +24,7 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
     ("GET", "/v1/sessions", "", .sessions(nil)),
     ("GET", "/v1/sessions?color=blue", "", .sessions(.blue)),
     ("GET", "/v1/history", "", .history),
+    ("GET", "/v1/health", "", .health),
     ("GET", "/v1/config", "", .config),
     ("GET", "/v1/events", "", .events),
     ("POST", "/v1/switch", #"{"to":"green"}"#, .switchColor(SwitchRequest(to: .green))),
@@ -38,6 +39,7 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
     ("POST", "/v1/rollback", "", .rollback(RollbackRequest())),
     ("POST", "/v1/rollback", " \r\n", .rollback(RollbackRequest())),
     ("POST", "/v1/rollback", #"{"drain":"1m","reason":"bad"}"#, .rollback(RollbackRequest(drain: "1m", reason: "bad"))),
+    ("POST", "/v1/rollback", #"{"force":true}"#, .rollback(RollbackRequest(force: true))),
     ("POST", "/v1/drain", "{}", .drain(DrainRequest())),
     ("POST", "/v1/drain", #"{"extend":"30s"}"#, .drain(DrainRequest(extend: "30s"))),
     ("POST", "/v1/drain", #"{"now":true}"#, .drain(DrainRequest(now: true))),
@@ -52,7 +54,8 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
   }
 
   @Test(arguments: [
-    "/", "/v1", "/v1/", "/v1/status/", "/V1/status", "/v1/paus", "/v1/resume/", "/v1/health", "/v1/upgrade", "/metrics",
+    "/", "/v1", "/v1/", "/v1/status/", "/V1/status", "/v1/paus", "/v1/resume/", "/v1/health/", "/v1/upgrade",
+    "/metrics",
     "*",
   ])
   func whatIsNotServedIsNotFound(_ path: String) {
@@ -64,7 +67,8 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
 
   @Test(arguments: [
     ("POST", "/v1/status", "GET, HEAD"), ("DELETE", "/v1/history", "GET, HEAD"), ("get", "/v1/config", "GET, HEAD"),
-    ("GET", "/v1/switch", "POST"), ("HEAD", "/v1/stop", "POST"), ("PUT", "/v1/rollback", "POST"),
+    ("GET", "/v1/switch", "POST"), ("HEAD", "/v1/stop", "POST"),
+    ("POST", "/v1/health", "GET, HEAD"), ("PUT", "/v1/rollback", "POST"),
   ])
   func anotherMethodIsRefusedWithTheOnesThereAre(_ method: String, _ path: String, _ allow: String) {
     let refusal = refusal(method, path)
@@ -134,20 +138,12 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
     (#""handover":false,"proceed":true"#, "during and proceed belong to a handover"),
     (#""proceed":false"#, "during and proceed belong to a handover"),
     (#""handover":true,"during":true,"proceed":true"#, "during and proceed exclude each other"),
-    (#""force":true"#, "force: without handover not built yet"),
     (#""handover":"yes""#, "handover: expected true or false"),
   ])
   func whatBelongsToAHandoverIsRefusedWithoutOne(_ fields: String, _ message: String) {
     let refusal = refusal("POST", "/v1/switch", #"{"to":"green",\#(fields)}"#)
     #expect(refusal?.status == 400)
     #expect(refusal?.report.error.message == message)
-  }
-
-  @Test(arguments: ["bake", "ramp"])
-  func whatIsNotBuiltIsRefusedByName(_ name: String) {
-    let refusal = refusal("POST", "/v1/switch", #"{"to":"green","\#(name)":false}"#)
-    #expect(refusal?.status == 400)
-    #expect(refusal?.report == ErrorReport(code: "not-built", message: "\(name): not built yet"))
   }
 
   @Test(arguments: [

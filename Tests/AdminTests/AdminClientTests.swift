@@ -17,6 +17,7 @@ import Testing
     #expect(server.onLoop { server.server.connectionCount } == 1)
     let answer = try client.post("/v1/x", DrainRequest(now: true), as: [String: String].self)
     #expect(answer == ["body": "{\"now\":true}\n"])
+    #expect(client.peerUser == Process.effectiveUserID, "and it knows who answered")
   }
 
   @Test func aConnectionThatWasClosedMeanwhileIsMadeAnew() throws {
@@ -46,6 +47,7 @@ import Testing
     #expect(throws: AdminClientError.noAnswer(path: path, reason: "No such file or directory")) {
       try client.call("GET", "/")
     }
+    #expect(client.peerUser == nil)
     do { _ = try Descriptor.listen(at: SocketAddress(path: path)) }
     #expect(throws: AdminClientError.noAnswer(path: path, reason: "Connection refused")) {
       try client.call("GET", "/")
