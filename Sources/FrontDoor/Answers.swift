@@ -13,16 +13,24 @@ extension FrontDoor {
     for _ in 0..<3 where !machine.mayBegin { report = await workers.report() }
     recordTally(report)
     let active = machine.state.active
+    var share = ByColor(both: Int(machine.state.trial?.share ?? 0))
+    share[active] = 100 - share[active]
     let phase: StatusReport.Phase =
       isStopping
-      ? .stopping : machine.isPaused ? .paused : machine.holds ? .holding : drain != nil ? .draining : .steady
+      ? .stopping
+      : machine.isPaused
+        ? .paused
+        : machine.holds
+          ? .holding
+          : machine.state.trial.map { $0.isRamp ? .ramping : .baking } ?? (drain != nil ? .draining : .steady)
     return StatusReport(
       version: launch.version, pid: Process.identifier, startedAt: startedAt.description, active: active,
       previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: phase,
-      share: ByColor(blue: active == .blue ? 100 : 0, green: active == .green ? 100 : 0),
+      share: share,
       colors: ByColor(blue: colorReport(.blue, report), green: colorReport(.green, report)), held: report.held,
       parked: report.parked, hold: holding.map { holdReport($0, report) },
-      drain: drain.map { drainReport($0, report) }, lastSwitch: receipts.last,
+      drain: drain.map { drainReport($0, report) },
+      bake: watch.flatMap { bakeReport($0) }, ramp: watch.flatMap { rampReport($0) }, lastSwitch: receipts.last,
       splice: SpliceReport(pipes: pipes.inUse, limit: pipes.limit, bytes: report.splicedBytes),
       listeners: listeners.map(listenerReport))
   }
@@ -31,7 +39,8 @@ extension FrontDoor {
     let counters = report.counters(of: color)
     let sessions = report.sessions(of: color)
     return ColorReport(
-      healthy: nil, sessions: sessions, draining: color == machine.state.active && !isStopping ? 0 : sessions,
+      healthy: isHealthy(color), sessions: sessions,
+      draining: isStopping || (color != machine.state.active && machine.state.onTrial != color) ? sessions : 0,
       idle: report.census[color].idle, busy: report.census[color].busy, opaque: report.census[color].opaque,
       accepted: counters.accepted, requests: counters.requests, connectFailures: counters.connectFailures,
       resets: counters.resets, idleCloses: counters.idleCloses, retries: counters.retries,
@@ -49,7 +58,8 @@ extension FrontDoor {
     for color in Color.allCases {
       targets[color] = listener.settings.targets[color].map { address in
         TargetReport(
-          address: "\(address)", healthy: nil, sessions: targetBook.sessions(listener.id, color, address))
+          address: "\(address)", healthy: isHealthy(listener.id, color, address),
+          sessions: targetBook.sessions(listener.id, color, address))
       }
     }
     return ListenerReport(
@@ -65,7 +75,8 @@ extension FrontDoor {
         return SessionReport(
           listener: listenerNames[snapshot.listener] ?? "", preview: snapshot.isPreview, color: color,
           generation: snapshot.assignment?.generation ?? machine.state.generation,
-          draining: isStopping || (!snapshot.isPreview && color == machine.state.active.other),
+          draining: isStopping
+            || (!snapshot.isPreview && color == machine.state.active.other && color != machine.state.onTrial),
           client: snapshot.client.map { "\($0)" } ?? "",
           target: snapshot.target >= 0 ? targetBook.name(of: snapshot.target) : "", state: snapshot.state.rawValue,
           opaque: snapshot.opacity,
@@ -80,22 +91,65 @@ extension FrontDoor {
     terms.isForced = request.force ?? false
     if let error = take(request.drain, into: &terms) { return .failure(error) }
     let isHandover = request.handover ?? false
-    let change: SwitchMachine.Request =
-      isHandover ? .handover(request.to, expect: request.expect) : .switchTo(request.to, expect: request.expect)
-    if request.dryRun ?? false {
-      if request.proceed != nil {
-        return .failure(ErrorReport(code: "bad-request", message: "dryRun and proceed exclude each other"))
+    if request.proceed != nil {
+      guard isHandover, request.dryRun != true else {
+        return .failure(ErrorReport(code: "bad-request", message: "proceed belongs to a handover that waits"))
       }
-      if case .refused(let refusal) = machine.preview(change) { return .failure(ErrorReport(refusal)) }
+      return await proceed(request, client: client)
+    }
+    let trial: Trial?
+    switch await self.trial(request, terms) {
+    case .success(let wanted): trial = wanted
+    case .failure(let error): return .failure(error)
+    }
+    let change: SwitchMachine.Request =
+      isHandover
+      ? .handover(request.to, expect: request.expect, trial: trial)
+      : .switchTo(request.to, expect: request.expect, trial: trial)
+    await passGate(change, to: request.to, &terms)
+    if request.dryRun ?? false {
+      if case .refused(let refusal) = machine.preview(change, facts(terms)) { return .failure(ErrorReport(refusal)) }
       return .success(await status())
     }
-    if isHandover { return await answerHandover(request, terms, client: client) }
+    if isHandover { return await answerHandover(change, request, terms, client: client) }
     return await answer(outcome: transact(change, terms))
+  }
+
+  /// What is asked for in the way of a bake or a ramp; nil where nothing is.
+  private func trial(_ request: SwitchRequest, _ terms: Terms) async -> Result<Trial?, ErrorReport> {
+    var bake = settings.bake.time
+    if let text = request.bake {
+      guard let milliseconds = parseDuration(text), milliseconds <= Trial.longestStage else {
+        return .failure(.badDuration("bake", text))
+      }
+      bake = milliseconds
+    }
+    var steps: [Trial.Step] = []
+    for step in request.ramp ?? [] {
+      guard let milliseconds = parseDuration(step.time) else { return .failure(.badDuration("ramp", step.time)) }
+      steps.append(Trial.Step(percent: step.percent, milliseconds: milliseconds))
+    }
+    if bake == 0 && steps.isEmpty { return .success(nil) }
+    let report = await workers.report()
+    let baseline = samples.baseline(
+      of: machine.state.active, report, minimumSamples: UInt64(settings.bake.minimumSamples))
+    let trial = Trial(
+      steps: steps, bakeMilliseconds: bake, now: WallTime.now().microseconds, by: terms.by, reason: terms.reason,
+      isForced: terms.isForced, drainTimeout: terms.drainTimeout, baseline: baseline)
+    guard trial?.isSound != false else {
+      return .failure(
+        ErrorReport(
+          code: "bad-request",
+          message: "a ramp has at most \(Trial.mostSteps) steps of 1 to 99 percent, and each stage lasts a day at most")
+      )
+    }
+    return .success(trial)
   }
 
   /// The answer to `POST /v1/rollback`.
   func answer(_ request: RollbackRequest, by: Requester) async -> Result<StatusReport, ErrorReport> {
     var terms = Terms(by: by, reason: request.reason)
+    terms.isForced = request.force ?? false
     if let error = take(request.drain, into: &terms) { return .failure(error) }
     return await answer(outcome: transact(.rollback, terms))
   }
@@ -159,6 +213,16 @@ extension ErrorReport {
       self.init(
         code: "handover",
         message: "a handover to \(color.rawValue) is under way; only a rollback, which gives it up, can come now")
+    case .bakeUnderWay(let color):
+      self.init(
+        code: "baking",
+        message: "\(color.rawValue) is still being watched (bake); only a rollback can come before that has ended")
+    case .rampUnderWay(let color):
+      self.init(
+        code: "ramping",
+        message: "a ramp to \(color.rawValue) is under way; only a rollback, which takes it back, can come now")
+    case .unhealthy(let color, let reason):
+      self.init(code: "unhealthy", message: "\(color.rawValue): \(reason)")
     case .paused:
       self.init(
         code: "paused", message: "traffic is paused already: resume first, since a handover holds the traffic itself")

@@ -66,6 +66,7 @@ extension FrontDoor {
       tell("limit", "cannot connect from \(address.host): \(errno)")
     case .connectFailed(let target, let errno):
       tell("target-unreachable", "\(targetBook.name(of: target)): \(errno)")
+      prober?.failedForTraffic(target, errno)
     }
   }
 

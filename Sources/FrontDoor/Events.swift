@@ -37,6 +37,7 @@ extension FrontDoor {
     case .status: answer = HTTPResponse(json: await status())
     case .sessions(let color): answer = HTTPResponse(json: await sessionsReport(color: color))
     case .history: answer = HTTPResponse(json: await historyReport())
+    case .health: answer = HTTPResponse(json: healthReport())
     case .config: answer = HTTPResponse(json: settings)
     case .switchColor(let request): answer = response(await self.answer(request, by: by, client: id.connection))
     case .rollback(let request): answer = response(await self.answer(request, by: by))

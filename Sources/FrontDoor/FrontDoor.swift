@@ -1,6 +1,7 @@
 import Admin
 import Configuration
 import EventCore
+import Health
 import LinuxIO
 import Relay
 import Switching
@@ -50,6 +51,11 @@ public actor FrontDoor {
   var drain: DrainPlan?
   var holding: Holding?
   var handover: Handover?
+  var watch: TrialWatch?
+  var prober: Prober<Int32>?
+  /// Lines of the target board that are probed.
+  var probed: Set<Int32> = []
+  var samples = FigureSamples()
   let turn = Turn()
   /// The state on disk may not be the one in force: it is written again until it is.
   var isRewriting = false
@@ -95,7 +101,8 @@ public actor FrontDoor {
     let settings = launch.settings
     let (store, found) = try StateStore.open(
       path: settings.stateFile, replacingDamagedWith: launch.overrides.active)
-    let pair = found.record?.pair ?? PairState(active: settings.active, previous: nil, generation: 0)
+    var pair = found.record?.pair ?? PairState(active: settings.active, previous: nil, generation: 0)
+    pair.trial = pair.trial?.resumed(at: WallTime.now().microseconds, least: Self.shortestVerdict)
     let resolved = try Resolver.resolve(settings)
     let wanted = settings.listeners.enumerated().map { index, listener in
       (id: ListenerID(number: UInt32(index) + 1), settings: listener)
@@ -124,7 +131,7 @@ public actor FrontDoor {
     lastListenerNumber = UInt32(listeners.count)
     listenerNames = Dictionary(uniqueKeysWithValues: listeners.map { ($0.id, $0.settings.name) })
     machine = SwitchMachine(pair)
-    word = ActiveWord(pair.assignment)
+    word = ActiveWord(pair.signpost())
     switchedAt = found.record?.switchedAt
     receipts = found.history
     resolver = try Resolver()
@@ -164,6 +171,9 @@ public actor FrontDoor {
       return
     }
     settleInterrupted()
+    beginProbing()
+    resumeTrial()
+    sampleFigures()
     for listener in listeners { for door in listener.doors { workers.open(door) } }
     sayReady()
     retryNames(unresolvedAtStart)

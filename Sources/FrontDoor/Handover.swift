@@ -83,22 +83,23 @@ extension FrontDoor {
     await handover.wait()
   }
 
-  /// The answer to a switch with `handover`, once the transaction is begun by it or, with `proceed`, goes on.
-  func answerHandover(
-    _ request: SwitchRequest, _ terms: Terms, client: UInt64
-  ) async -> Result<StatusReport, ErrorReport> {
-    if let proceeds = request.proceed {
-      guard let handover, handover.isQuiet, handover.client == client, holding?.handover == request.to else {
-        let ended = lastGivenUp.flatMap { $0.client == client ? "the handover was given up: \($0.reason)" : nil }
-        return .failure(
-          ErrorReport(code: "no-handover", message: ended ?? "no handover of this connection waits"))
-      }
-      return await answer(
-        outcome: withCheckedContinuation { continuation in
-          handover.endWaiters.append(OneShot(continuation))
-          handover.decide(proceeds ? .quiet : .givenUp(request.reason ?? "the operator gave it up"))
-        })
+  /// The answer to a switch with `proceed`: the handover of this client goes on, or is given up.
+  func proceed(_ request: SwitchRequest, client: UInt64) async -> Result<StatusReport, ErrorReport> {
+    guard let handover, handover.isQuiet, handover.client == client, holding?.handover == request.to else {
+      let ended = lastGivenUp.flatMap { $0.client == client ? "the handover was given up: \($0.reason)" : nil }
+      return .failure(ErrorReport(code: "no-handover", message: ended ?? "no handover of this connection waits"))
     }
+    return await answer(
+      outcome: withCheckedContinuation { continuation in
+        handover.endWaiters.append(OneShot(continuation))
+        handover.decide(request.proceed == true ? .quiet : .givenUp(request.reason ?? "the operator gave it up"))
+      })
+  }
+
+  /// The answer to a switch with `handover`, once the transaction is begun by it.
+  func answerHandover(
+    _ change: SwitchMachine.Request, _ request: SwitchRequest, _ terms: Terms, client: UInt64
+  ) async -> Result<StatusReport, ErrorReport> {
     let window = min(terms.drainTimeout ?? settings.drain.timeout, settings.timeouts.hold)
     guard window >= Self.shortestHandover else {
       return .failure(
@@ -111,7 +112,6 @@ extension FrontDoor {
     var terms = terms
     let handover = Handover(client: client, waitsForOperator: request.during == true)
     terms.handover = handover
-    let change = SwitchMachine.Request.handover(request.to, expect: request.expect)
     guard handover.waitsForOperator else { return await answer(outcome: transact(change, terms)) }
     // The transaction goes on after this answer.
     let result: SwitchOutcome? = await withCheckedContinuation { continuation in

@@ -78,6 +78,7 @@ extension FrontDoor {
     lastListenerNumber = number
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
     workers.apply(routes, RelaySettings(settings))
+    probeWhatIsConfigured()
     budget.setLimit(sessionLimit)
     SocketOptions.update(from: old, to: opened)
     // An address that goes on under another name, or as another kind of door, is watched by the new door after the
@@ -148,6 +149,7 @@ extension FrontDoor {
       targetBook = book
       addresses = known
       workers.apply(routes, RelaySettings(settings))
+      probeWhatIsConfigured()
     }
     retryNames(resolved.failures)
   }

@@ -20,14 +20,14 @@ struct StateRecord: Codable, Equatable, Sendable {
 
   static let currentVersion = 1
   /// A generation must fit the active word with room to spare.
-  static let largestGeneration: UInt64 = 1 << 60
+  static let largestGeneration: UInt64 = 1 << 50
 
   init(pair: PairState, switchedAt: String?) {
     self.pair = pair
     self.switchedAt = switchedAt
   }
 
-  private enum Key: String, CodingKey { case version, active, previous, generation, switchedAt }
+  private enum Key: String, CodingKey { case version, active, previous, generation, switchedAt, trial }
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
@@ -35,7 +35,8 @@ struct StateRecord: Codable, Equatable, Sendable {
     pair = PairState(
       active: try container.decode(Color.self, forKey: .active),
       previous: try container.decodeIfPresent(Color.self, forKey: .previous),
-      generation: try container.decode(UInt64.self, forKey: .generation))
+      generation: try container.decode(UInt64.self, forKey: .generation),
+      trial: try container.decodeIfPresent(Trial.self, forKey: .trial))
     switchedAt = try container.decodeIfPresent(String.self, forKey: .switchedAt)
   }
 
@@ -46,12 +47,13 @@ struct StateRecord: Codable, Equatable, Sendable {
     try container.encode(pair.previous, forKey: .previous)
     try container.encode(pair.generation, forKey: .generation)
     try container.encode(switchedAt, forKey: .switchedAt)
+    try container.encodeIfPresent(pair.trial, forKey: .trial)
   }
 
   /// Whether the values make sense together.
   var isSound: Bool {
     version == Self.currentVersion && pair.generation <= Self.largestGeneration
-      && (pair.previous == nil || pair.previous == pair.active.other)
+      && (pair.previous == nil || pair.previous == pair.active.other) && pair.trial?.isSound != false
   }
 }
 

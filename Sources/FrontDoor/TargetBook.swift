@@ -14,7 +14,7 @@ struct TargetBook {
 
   let board = TargetBoard()
   private var slots: [Key: Int32] = [:]
-  private var names: [Int32: Address] = [:]
+  private var keys: [Int32: Key] = [:]
   private var nextUnused: Int32 = 0
   private var free: [Int32] = []
   /// Not configured any more when the routes were last made. Workers may have used the routes before until then, so
@@ -33,7 +33,7 @@ struct TargetBook {
     }
     for (key, slot) in slots where !wanted.contains(key) && retired.contains(key) && board.sessions(slot) == 0 {
       slots[key] = nil
-      names[slot] = nil
+      keys[slot] = nil
       free.append(slot)
     }
     retired = Set(slots.keys.filter { !wanted.contains($0) })
@@ -53,11 +53,18 @@ struct TargetBook {
   }
 
   func sessions(_ listener: ListenerID, _ color: Color, _ address: Address) -> Int {
-    slots[Key(listener: listener, color: color, address: address)].map(board.sessions) ?? 0
+    slot(listener, color, address).map(board.sessions) ?? 0
   }
 
+  func slot(_ listener: ListenerID, _ color: Color, _ address: Address) -> Int32? {
+    slots[Key(listener: listener, color: color, address: address)]
+  }
+
+  /// nil: its line was given up.
+  func owner(of slot: Int32) -> (listener: ListenerID, color: Color)? { keys[slot].map { ($0.listener, $0.color) } }
+
   /// For people; a target that is not configured any more has no name left once its line was given up.
-  func name(of slot: Int32) -> String { names[slot].map { "\($0)" } ?? "" }
+  func name(of slot: Int32) -> String { keys[slot].map { "\($0.address)" } ?? "" }
 
   private mutating func slot(for key: Key) throws(StartFailure) -> Int32 {
     if let slot = slots[key] { return slot }
@@ -73,7 +80,7 @@ struct TargetBook {
     }
     board.clear(slot)
     slots[key] = slot
-    names[slot] = key.address
+    keys[slot] = key
     return slot
   }
 }

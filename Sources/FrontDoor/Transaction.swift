@@ -19,6 +19,10 @@ extension FrontDoor {
     var handover: Handover?
     /// Of a resume that nobody asked for.
     var cause: ResumeCause?
+    /// Of a release that is taken back by itself: what it has done.
+    var failure: Receipt.Cause?
+    /// Why the color that a switch leads to cannot serve: found out for it a moment ago.
+    var objection: (color: Color, reason: String)?
 
     init(by: Requester, reason: String? = nil) { (self.by, self.reason) = (by, reason) }
   }
@@ -51,10 +55,11 @@ extension FrontDoor {
     defer { turn.give() }
     // While its turn was awaited, somebody may have paused anew.
     if let cause = terms.cause, !isStill(cause) { return .unchanged }
-    let from = machine.state.active
+    let before = machine.state
+    let from = before.active
     var timing = Timing(at: WallTime.now().description)
     var report = WorkerReport.empty
-    var step = machine.begin(request)
+    var step = machine.begin(request, facts(terms))
     while true {
       switch step {
       case .hold:
@@ -83,15 +88,20 @@ extension FrontDoor {
         }
         step = machine.advance(failure.map { .notPersisted($0) } ?? .persisted)
       case .store(let next):
+        // Whoever finds the release dead from here on waits for the way back.
+        await prepareWatch(next)
         timing.storedAt = .now()
-        word.store(Signpost(next.assignment, holds: machine.holds))
+        word.store(next.signpost(holds: machine.holds))
         // Rounded up: a store takes nanoseconds.
         timing.flip = Instant.now().microseconds(since: timing.storedAt) + 1
         // What was draining is what the barrier will find; whoever changes the drain now finds none.
         if drain?.scope == .idleColor { drain = nil }
         step = machine.advance(.stored)
       case .barrier:
-        report = await workers.confirm(machine.state.assignment)
+        // Within a trial nothing is left behind.
+        report =
+          machine.state.generation == before.generation
+          ? await workers.report() : await workers.confirm(machine.state.assignment)
         timing.confirm = Instant.now().microseconds(since: timing.storedAt)
         step = machine.advance(.confirmed)
       case .release:
@@ -102,7 +112,14 @@ extension FrontDoor {
         return .gaveUp
       case .done(let next):
         if request == .pause || request == .resume { return .done }
-        let receipt = conclude(next, from: from, report, timing, terms, isRollback: request == .rollback)
+        beginWatch(next)
+        if next.generation == before.generation {
+          trialWentOn(from: before, report)
+          return .done
+        }
+        // A ramp that is taken back leaves the color that it led to.
+        let left = before.onTrial == from.other ? from.other : from
+        let receipt = conclude(next, from: left == next.active ? from : left, report, timing, terms)
         // A disk that does not take the state will not take the record either.
         if receipt.persisted { await historyIsWritten() }
         return .switched(receipt)
@@ -128,7 +145,7 @@ extension FrontDoor {
 
   /// The receipts after a switch: the one before ends here, since its old color is active again, and the new one begins.
   private func conclude(
-    _ state: PairState, from: Color, _ report: WorkerReport, _ timing: Timing, _ terms: Terms, isRollback: Bool
+    _ state: PairState, from: Color, _ report: WorkerReport, _ timing: Timing, _ terms: Terms
   ) -> Receipt {
     if let last = receipts.last, !last.settled {
       receipts[receipts.count - 1].record(report.closedTally)
@@ -144,11 +161,13 @@ extension FrontDoor {
     receipt.persisted = timing.isPersisted
     receipt.heldMilliseconds = timing.held
     receipt.forced = terms.isForced
+    receipt.automatic = terms.failure != nil
+    receipt.cause = terms.failure
     receipt.record(report.tally)
     receipts.append(receipt)
     if receipts.count > StateStore.historyLimit { receipts.removeFirst() }
     log.info(
-      isRollback ? "rollback" : "switch",
+      state.previous == nil ? "rollback" : "switch",
       [
         "generation": .count(receipt.generation), "from": .string(from.rawValue), "to": .string(state.active.rawValue),
         "uid": .count(terms.by.uid), "pid": .count(terms.by.pid), "reason": .string(terms.reason ?? ""),
@@ -156,12 +175,13 @@ extension FrontDoor {
         "flipMicroseconds": .count(receipt.flipMicroseconds),
         "confirmMicroseconds": .count(receipt.confirmMicroseconds),
         "persistMicroseconds": .count(receipt.persistMicroseconds), "persisted": .bool(receipt.persisted),
+        "automatic": .bool(receipt.automatic), "cause": .string(receipt.cause.map { "\($0)" } ?? ""),
       ])
     remember(receipt)
     publish("switch", "\(from.rawValue) → \(state.active.rawValue)", receipt: receipt)
     if receipt.remaining == 0 {
       settleLast()
-    } else {
+    } else if state.trial == nil {
       let timeout = terms.drainTimeout ?? settings.drain.timeout
       beginDrain(.idleColor, timeout: timeout, initial: receipt.open, since: timing.storedAt)
     }
