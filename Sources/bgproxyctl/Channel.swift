@@ -2,6 +2,8 @@ import Admin
 
 /// The admin channel of a front door.
 protocol Channel {
+  /// The user of the front door that gave the last answer; nil where that is not known.
+  var peerUser: UInt32? { get }
   /// The body of an answer that is a success.
   func call(
     _ method: String, _ path: String, _ body: [UInt8], _ manner: AdminClient.Manner

@@ -13,6 +13,25 @@ protocol RunningCommand: AnyObject {
   func kill()
 }
 
+enum CommandPace {
+  /// Between two looks at a command.
+  static let milliseconds: UInt32 = 50
+  /// Seconds for a command to end when asked to, at most.
+  static let patience = 2.0
+}
+
+extension RunningCommand {
+  /// Ends it, gently at first, and returns when it has ended.
+  func end(within patience: Double, _ clock: Clock) {
+    terminate()
+    let deadline = clock.now() + patience
+    while exitCode() == nil, clock.now() < deadline { clock.sleep(CommandPace.milliseconds) }
+    guard exitCode() == nil else { return }
+    kill()
+    while exitCode() == nil { clock.sleep(CommandPace.milliseconds) }
+  }
+}
+
 /// Commands of `/bin/sh`.
 struct Shell: CommandRunner {
   private final class Running: RunningCommand {

@@ -2,7 +2,7 @@ import Arguments
 
 /// The verbs of `bgproxyctl`.
 enum Command: String, CaseIterable {
-  case status, `switch`, rollback, pause, resume, drain, sessions, history, config, watch, reload, stop, help
+  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, reload, stop, help
 
   static let program = Program(
     name: "bgproxyctl",
@@ -21,7 +21,7 @@ enum Command: String, CaseIterable {
     static let noColor = Option("--no-color", "plain text on a terminal too")
     static let everywhere = [json, socket, timeout, quiet, noColor, .help, .version]
 
-    static let wait = Option("--wait", "wait until the drain has ended and show its progress")
+    static let wait = Option("--wait", "wait until ramp, bake and drain have ended, and show their progress")
     static let drainWindow = Option(
       "--drain", "how long sessions of the old color may run on; else as configured", takes: .duration)
     static let expect = Option("--expect", "refuse if another color is active", takes: .choice(["blue", "green"]))
@@ -32,7 +32,21 @@ enum Command: String, CaseIterable {
     static let during = Option(
       "--during", "with --handover: run CMD here while nothing serves; if it fails, the old color goes on",
       takes: .text("CMD"))
-    static let force = Option("--force", "with --handover: cut what has not ended in time, instead of giving up")
+    static let force = Option(
+      "--force", "to a color that is not healthy too; with --handover: cut what has not ended in time")
+    static let forceBack = Option("--force", "to a color that is not healthy too")
+    static let bake = Option(
+      "--bake", "watch the new color for so long, and take it back if it fails; default: as configured",
+      takes: .duration)
+    static let ramp = Option(
+      "--ramp", "first only a share of the clients, for some time each: 10%:1m,50%:1m", takes: .text("STEPS"))
+    static let before = Option(
+      "--before", "run CMD here first; if it fails, nothing is switched; may be repeated", takes: .text("CMD"),
+      isRepeatable: true)
+    static let after = Option(
+      "--after", "run CMD here once the switch is in force; if it fails, roll back; may be repeated",
+      takes: .text("CMD"), isRepeatable: true)
+    static let waitForDrain = Option("--wait", "wait until the drain has ended, and show its progress")
     static let waitForQuiet = Option("--wait", "wait until no work is in flight")
     static let longest = Option(
       "--max", "how long it may last; then traffic resumes by itself; default 30s", takes: .duration)
@@ -59,31 +73,48 @@ enum Command: String, CaseIterable {
           code is 1. CMD has BGPROXY_FROM, BGPROXY_TO and BGPROXY_UNTIL in its environment.
           """,
           """
-          Exit code 0: done, also when the color was active already. 1: refused. 2: usage. 3: no front door answers.
-          4, with --wait: the drain ended before every session had, and some were closed.
+          With --bake the front door watches the new color: healthy targets, connections that fail or are reset, server
+          errors, the time to the first byte. Where one gets worse than with the old color, by more than the
+          configuration allows, it goes back by itself, whether anybody waits or not. The drain begins when the bake is
+          over. With --ramp each step is watched so, and the switch comes after the last one.
+          """,
+          """
+          Checks are commands that run here: checks.before of the configuration and then each --before, one after the
+          other; later checks.after and then each --after. Each has 10 minutes, and in its environment BGPROXY_FROM,
+          BGPROXY_TO, BGPROXY_PREVIEW (the first preview address, which leads to the idle color),
+          BGPROXY_PREVIEW_<LISTENER> for each listener, BGPROXY_SOCKET and BGPROXY_REASON. An interrupt ends the check
+          with bgproxyctl; what is switched by then stays. --dry-run runs those before the switch, too. Those of the
+          configuration run only if the front door is root's or your own.
+          """,
+          """
+          Exit code 0: done, also when the color was active already. 1: refused, a check failed, or somebody rolled back
+          while --wait waited. 2: usage. 3: no front door answers. 4, with --wait: the drain ended before every session
+          had, and some were closed. 5, with --wait: the release failed, and traffic is back where it was.
           """,
         ],
         positional: Positional("COLOR", .choice(["blue", "green"])),
         options: [
           Options.wait, Options.drainWindow, Options.expect, Options.dryRun, Options.reason, Options.handover,
-          Options.during, Options.force, .notBuilt("--bake", takes: .duration),
-          .notBuilt("--ramp", takes: .text("STEPS")), .notBuilt("--before", takes: .text("CMD")),
-          .notBuilt("--after", takes: .text("CMD")),
+          Options.during, Options.bake, Options.ramp, Options.before, Options.after, Options.force,
         ],
         examples: [
           "bgproxyctl switch green --wait --drain 30s --reason 'release 42'",
           "bgproxyctl switch green --expect blue --dry-run",
           "bgproxyctl switch green --handover --during './wait-for-replica.sh'",
+          "bgproxyctl switch green --wait --ramp 10%:1m,50%:5m --bake 10m",
+          "bgproxyctl switch green --before 'curl -fsS http://$BGPROXY_PREVIEW/health' --after ./smoke-test.sh",
         ])
     case .rollback:
       Verb(
         rawValue, "undo the last switch, once, and print the receipt",
         details: [
           "Sessions that still drain become active again, untouched. After a rollback there is nothing to roll back:\n"
-            + "another one says so, changes nothing and exits 0."
+            + "another one says so, changes nothing and exits 0.",
+          "During a handover, a ramp or a bake it gives that up. It is refused only where the color that it leads to is\n"
+            + "not healthy and the other one is; with --force not even then.",
         ],
-        options: [Options.wait, Options.drainWindow, Options.reason, .notBuilt("--force")],
-        examples: ["bgproxyctl rollback --reason 'errors at checkout'"])
+        options: [Options.waitForDrain, Options.drainWindow, Options.forceBack, Options.reason],
+        examples: ["bgproxyctl rollback --reason 'errors at checkout'", "bgproxyctl rollback --force"])
     case .pause:
       Verb(
         rawValue, "hold the traffic: accept new sessions and requests and have them wait",
@@ -102,6 +133,14 @@ enum Command: String, CaseIterable {
     case .sessions:
       Verb(
         rawValue, "list the open sessions", options: [Options.color], examples: ["bgproxyctl sessions --color blue"])
+    case .health:
+      Verb(
+        rawValue, "show how each target is probed, what the last probe found, and since when",
+        details: [
+          "A color is healthy while each listener has a healthy target of it. \"against it\" counts the results in a row\n"
+            + "that speak for the contrary: as many as the configured rise or fall change it."
+        ],
+        examples: ["bgproxyctl health", "bgproxyctl health --json"])
     case .history:
       Verb(rawValue, "list the receipts of past switches, the oldest first", examples: ["bgproxyctl history"])
     case .config:
@@ -123,5 +162,5 @@ enum Command: String, CaseIterable {
     }
   }
 
-  private static let notBuilt = ["health", "top", "upgrade", "completion"]
+  private static let notBuilt = ["top", "upgrade", "completion"]
 }

@@ -5,12 +5,19 @@ import Arguments
 struct Context {
   let arguments: ParsedArguments
   let channel: any Channel
+  /// Its path.
+  let socket: String
+  /// Who runs this program.
+  let user: UInt32
   let paint: Palette
   let clock: Clock
   let commands: any CommandRunner
   let progress: Progress
 
+  var waits: Bool { arguments.has(Command.Options.wait) }
+
   func status() throws(Failure) -> Answer<StatusReport> { try channel.get("/v1/status", StatusReport.self) }
+  func history() throws(Failure) -> Answer<HistoryReport> { try channel.get("/v1/history", HistoryReport.self) }
 }
 
 /// Time, so that tests need not wait.

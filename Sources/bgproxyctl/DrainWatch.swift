@@ -13,16 +13,13 @@ struct DrainWatch {
   }
 
   let generation: UInt64
-  private let startedAt: String
-  private let pid: Int32
+  private let process: FrontDoorProcess
 
-  /// `status` is the answer to the switch.
-  init(_ status: StatusReport) {
-    (generation, startedAt, pid) = (status.generation, status.startedAt, status.pid)
-  }
+  /// - Parameter status: of the front door that made the switch.
+  init(_ status: StatusReport, generation: UInt64) { (self.generation, process) = (generation, status.process) }
 
   func finding(_ status: StatusReport) -> Finding {
-    guard status.pid == pid, status.startedAt == startedAt else { return .restarted }
+    guard status.process == process else { return .restarted }
     guard let receipt = status.lastSwitch, receipt.generation == generation else { return .superseded }
     return receipt.settled ? .settled(receipt) : .draining(status.drain)
   }
@@ -38,9 +35,9 @@ struct DrainWatch {
 /// Asks for the status until the receipt of the switch that `answer` tells of is settled. Not bounded by `--timeout`:
 /// the front door's drain deadline ends it.
 func waitUntilSettled(
-  _ answer: Answer<StatusReport>, _ context: Context
+  _ answer: Answer<StatusReport>, generation: UInt64, _ context: Context
 ) throws(Failure) -> (receipt: Receipt, last: Answer<StatusReport>) {
-  let watch = DrainWatch(answer.content)
+  let watch = DrainWatch(answer.content, generation: generation)
   var display = ProgressDisplay(context)
   defer { display.clear() }
   var last = answer
@@ -48,10 +45,7 @@ func waitUntilSettled(
   while true {
     var finding = watch.finding(last.content)
     if finding == .superseded {
-      let history = try stillAnswering(watch) { () throws(Failure) in
-        try context.channel.get("/v1/history", HistoryReport.self)
-      }
-      finding = watch.finding(history.content)
+      finding = watch.finding(try stillAnswering(watch, context.history).content)
     }
     switch finding {
     case .settled(let receipt): return (receipt, last)
@@ -60,10 +54,12 @@ func waitUntilSettled(
       unrecorded += 1
       if unrecorded > Waiting.historyPolls { throw .lost(watch, "the history does not hold its receipt") }
     case .draining(let drain):
-      if let drain { display.show(drain, of: last.content.active.other) }
+      if let drain {
+        display.show(DrainText(drain: drain, color: last.content.active.other, now: context.clock.now()))
+      }
     }
     context.clock.sleep(Waiting.pollMilliseconds)
-    last = try stillAnswering(watch) { () throws(Failure) in try context.status() }
+    last = try stillAnswering(watch, context.status)
   }
 }
 

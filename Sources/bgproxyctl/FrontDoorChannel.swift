@@ -4,6 +4,8 @@ import Admin
 final class FrontDoorChannel: Channel {
   private var client: AdminClient
 
+  var peerUser: UInt32? { client.peerUser }
+
   init(socket: String, timeoutMilliseconds: Int64) {
     client = AdminClient(path: socket, timeoutMilliseconds: timeoutMilliseconds)
   }

@@ -8,6 +8,8 @@ enum ExitCode: Int32 {
   case unreachable = 3
   /// The drain ended before every session had, and some were closed.
   case closedSessions = 4
+  /// The release did not hold, and the front door took it back.
+  case takenBack = 5
 }
 
 /// What a verb has to say at its end.
@@ -18,6 +20,9 @@ struct Reply {
   var exitCode = ExitCode.done
   /// For people, beside the text: it goes to standard error.
   var notice: String?
+
+  /// The notice is then an error, which is told in any case.
+  var isFailure: Bool { exitCode == .refused || exitCode == .takenBack }
 }
 
 /// Why a verb did not come to its end.

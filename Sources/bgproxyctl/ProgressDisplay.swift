@@ -1,7 +1,18 @@
-import Admin
-import Switching
+/// What is shown of something that takes its time.
+protocol ProgressText {
+  func line(_ paint: Palette) -> String
+  /// For a terminal, where it is drawn in place.
+  func bar(_ paint: Palette) -> String
+}
 
-/// Shows a drain while it runs: a bar that is drawn in place, or a plain line a second.
+/// Progress of which there is nothing to draw.
+struct PlainText: ProgressText {
+  let text: String
+  func line(_ paint: Palette) -> String { text }
+  func bar(_ paint: Palette) -> String { text }
+}
+
+/// Shows a drain or a release while it runs: a bar that is drawn in place, or a plain line a second.
 ///
 /// The cursor rests on the line below the bar between two drawings and no attribute stays on, so that an interrupt at any
 /// moment leaves the terminal as it should be.
@@ -12,9 +23,8 @@ struct ProgressDisplay {
 
   init(_ context: Context) { self.context = context }
 
-  mutating func show(_ drain: DrainReport, of color: Color) {
+  mutating func show(_ text: some ProgressText) {
     let now = context.clock.now()
-    let text = DrainText(drain: drain, color: color, now: now)
     switch context.progress.style {
     case .none: break
     case .bar:

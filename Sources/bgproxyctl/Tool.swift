@@ -33,7 +33,7 @@ struct Tool {
       Output.complain(program.help())
       return .usage
     }
-    try refuseContradictions()
+    try refuseContradictions(arguments)
     switch command {
     case .help:
       let subject = program.verbs.first { $0.name == arguments.positional }
@@ -51,31 +51,11 @@ struct Tool {
     case .resume: return try finish(runResume)
     case .drain: return try finish(runDrain)
     case .sessions: return try finish(runSessions)
+    case .health: return try finish(runHealth)
     case .history: return try finish(runHistory)
     case .config: return try finish(runConfig)
     case .reload: return try finish(runReload)
     case .stop: return try finish(runStop)
-    }
-  }
-
-  private func refuseContradictions() throws(UsageError) {
-    typealias Options = Command.Options
-    if arguments.has(Options.extend), arguments.has(Options.now) {
-      throw Command.program.usageError("--extend and --now exclude each other", verb: arguments.verb)
-    }
-    if !arguments.has(Options.handover) {
-      if arguments.has(Options.during) {
-        throw Command.program.usageError("--during needs --handover", verb: arguments.verb)
-      }
-      if arguments.has(Options.force) {
-        throw Command.program.usageError("--force without --handover is not built yet", verb: arguments.verb)
-      }
-    }
-    if arguments.has(Options.during), arguments.has(Options.dryRun) {
-      throw Command.program.usageError("--during and --dry-run exclude each other", verb: arguments.verb)
-    }
-    if arguments.milliseconds(of: Options.timeout) == 0 {
-      throw Command.program.usageError("--timeout must be more than 0", verb: arguments.verb)
     }
   }
 
@@ -94,7 +74,9 @@ struct Tool {
       throw error
     }
     if asJSON { _ = try Output.write(asText(reply.json)) } else if !isQuiet { _ = try Output.write(reply.text) }
-    if let notice = reply.notice, !isQuiet { Output.complain("\(Command.program.name): \(notice)\n") }
+    if let notice = reply.notice, !isQuiet || reply.isFailure {
+      Output.complain("\(Command.program.name): \(notice)\n")
+    }
     return reply.exitCode
   }
 
@@ -113,7 +95,8 @@ struct Tool {
     let hasBar = Output.isTerminal(Output.errors) && terminalName != "dumb"
     let style: Progress.Style = isQuiet ? .none : hasBar ? .bar : .lines
     return Context(
-      arguments: arguments, channel: FrontDoorChannel(socket: socket, timeoutMilliseconds: timeout),
+      arguments: arguments, channel: FrontDoorChannel(socket: socket, timeoutMilliseconds: timeout), socket: socket,
+      user: Process.effectiveUserID,
       paint: Palette(isOn: isPainted(Output.standard)), clock: .system,
       commands: Shell(),
       progress: Progress(style: style, paint: Palette(isOn: isPainted(Output.errors)), write: Output.complain))

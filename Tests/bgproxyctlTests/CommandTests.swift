@@ -4,23 +4,12 @@ import Testing
 @testable import bgproxyctl
 
 @Suite struct CommandTests {
-  @Test(arguments: ["health", "top", "upgrade", "completion"])
+  @Test(arguments: ["top", "upgrade", "completion"])
   func verbsOfLaterVersionsAreRefusedByNameAndNotShown(_ name: String) {
     let error = #expect(throws: UsageError.self) { try Command.program.parse([name]) }
     #expect(error?.message == "\(name) is not built yet")
     #expect(throws: UsageError.self) { try Command.program.parse(["help", name]) }
     #expect(!Command.program.help().contains("  \(name) "))
-  }
-
-  @Test(arguments: [
-    ["--bake", "60s"], ["--ramp=10%:1m"], ["--before", "x"], ["--after=x"],
-  ])
-  func optionsOfLaterVersionsAreRefusedByNameAndNotShown(_ arguments: [String]) throws {
-    let name = try #require(arguments[0].split(separator: "=").first)
-    let error = #expect(throws: UsageError.self) { try Command.program.parse(["switch", "green"] + arguments) }
-    #expect(error?.message == "\(name) is not built yet")
-    let verb = try #require(Command.program.verbs.first { $0.name == "switch" })
-    #expect(!Command.program.help(for: verb).contains(name))
   }
 
   @Test func everyVerbExplainsItselfWithAnExampleThatItUnderstands() throws {

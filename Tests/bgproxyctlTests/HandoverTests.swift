@@ -19,11 +19,7 @@ import Testing
     return held
   }
 
-  private func requests() throws -> [SwitchRequest] {
-    try zip(channel.asked, channel.bodies).filter { $0.0 == "POST /v1/switch" }.map {
-      try AdminJSON.decode(SwitchRequest.self, from: Array($0.1.utf8))
-    }
-  }
+  private func requests() throws -> [SwitchRequest] { try channel.sent("/v1/switch", SwitchRequest.self) }
 
   private func run(_ more: String...) throws -> Reply {
     let during = more.isEmpty ? ["--during", "wait-for-replica"] : more
@@ -57,7 +53,8 @@ import Testing
     #expect(stage.commands.environment["BGPROXY_FROM"] == "blue")
     #expect(stage.commands.environment["BGPROXY_TO"] == "green")
     #expect(stage.commands.environment["BGPROXY_UNTIL"] == "2026-01-31T10:02:34.000Z")
-    #expect(channel.manners == [.prompt, .patient, .following, .following, .following], "and it looks meanwhile")
+    #expect(
+      channel.manners == [.prompt, .prompt, .patient, .following, .following, .following], "and it looks meanwhile")
     #expect(stage.commands.last?.signals == [])
   }
 

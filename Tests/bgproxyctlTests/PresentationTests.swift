@@ -38,9 +38,9 @@ import Testing
                  40 open: 37 ended, 3 remaining
         bulk     4.7 GiB through pipes, 1 of 32 open
 
-        COLOR  STATE   HEALTH   SHARE  SESSIONS  DRAINING  IDLE  BUSY  OPAQUE  ACCEPTED  REQUESTS  FAILED  RESETS     IN   OUT
-        blue   idle    unknown     0%         3         0     1     1       0       120       950       0       1  2 KiB  10 B
-        green  active  unknown   100%         3         0     1     1       0       120       950       0       1  2 KiB  10 B
+        COLOR  STATE   HEALTH         SHARE  SESSIONS  DRAINING  IDLE  BUSY  OPAQUE  ACCEPTED  REQUESTS  FAILED  RESETS     IN   OUT
+        blue   idle    not known yet     0%         3         0     1     1       0       120       950       0       1  2 KiB  10 B
+        green  active  not known yet   100%         3         0     1     1       0       120       950       0       1  2 KiB  10 B
 
         LISTENER  BIND        PROTOCOL  PREVIEW
         web       0.0.0.0:80  tcp       none

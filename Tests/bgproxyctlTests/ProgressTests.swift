@@ -5,11 +5,13 @@ import Testing
 @testable import bgproxyctl
 
 @Suite struct ProgressTests {
+  private let drain = DrainText(drain: drainUnderWay, color: .blue, now: now)
+
   @Test func theBarIsDrawnInPlaceAndTakenAway() throws {
     let stage = Stage()
     var display = ProgressDisplay(try stage.context("status", style: .bar))
-    display.show(drainUnderWay, of: .blue)
-    display.show(drainUnderWay, of: .blue)
+    display.show(drain)
+    display.show(drain)
     display.clear()
     display.clear()
     let bar = "draining blue ━━━━━━━━━━━━━━━━━━━━━━── 3 of 40 sessions left, 13s until the deadline"
@@ -21,7 +23,7 @@ import Testing
   @Test func quietMeansNoProgress() throws {
     let stage = Stage()
     var display = ProgressDisplay(try stage.context("status", style: .none))
-    display.show(drainUnderWay, of: .blue)
+    display.show(drain)
     display.clear()
     #expect(stage.progress.isEmpty)
   }

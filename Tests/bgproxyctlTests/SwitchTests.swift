@@ -18,9 +18,9 @@ import Testing
     let reply = try runSwitch(to: .green, stage.context("switch", "green", "--drain", "5s", "--reason", "v2"))
     #expect(reply.exitCode == .done)
     #expect(reply.text.hasPrefix("switched blue → green (generation 2)\n"))
-    #expect(channel.asked == ["GET /v1/status", "POST /v1/switch"])
-    let sent = try AdminJSON.decode(SwitchRequest.self, from: Array(channel.bodies[1].utf8))
-    #expect(sent == SwitchRequest(to: .green, drain: "5s", reason: "v2"))
+    #expect(channel.asked == ["GET /v1/status", "GET /v1/config", "POST /v1/switch"])
+    #expect(
+      try channel.sent("/v1/switch", SwitchRequest.self) == [SwitchRequest(to: .green, drain: "5s", reason: "v2")])
     #expect(try AdminJSON.decode(StatusReport.self, from: reply.json).generation == 2)
   }
 
@@ -38,7 +38,7 @@ import Testing
     try channel.answer("/v1/switch", status(.blue))
     let reply = try runSwitch(to: .green, stage.context("switch", "green", "--dry-run", "--wait"))
     #expect(reply.text == "would switch blue → green (generation 3); 3 sessions of blue would drain\n")
-    #expect(channel.bodies[1].contains(#""dryRun":true"#))
+    #expect(channel.bodies[2].contains(#""dryRun":true"#))
     let idle = try runSwitch(to: .blue, stage.context("switch", "blue", "--dry-run"))
     #expect(idle.text == "blue is active already: nothing would change\n")
   }

@@ -2,7 +2,7 @@ import Admin
 import Switching
 
 /// The progress of a drain.
-struct DrainText {
+struct DrainText: ProgressText {
   let drain: DrainReport
   let color: Color
   /// Seconds since 1970.
@@ -17,17 +17,12 @@ struct DrainText {
   private var counts: String { "\(drain.remaining) of \(Units.sessions(drain.initial)) left\(timeLeft)" }
 
   private var timeLeft: String {
-    guard let deadline = Timestamp.seconds(drain.deadline) else { return "" }
-    // Rounded up, so that it does not say 0s while there is time.
-    let left = (deadline - now).rounded(.up)
-    return left > 0 ? ", \(Units.duration(seconds: left)) until the deadline" : ", at the deadline"
+    guard Timestamp.seconds(drain.deadline) != nil else { return "" }
+    return Timestamp.left(until: drain.deadline, now: now).map { ", \($0) until the deadline" } ?? ", at the deadline"
   }
 
   private func gauge(_ paint: Palette) -> String {
-    let width = 24
-    let left = drain.initial > 0 ? min(1, max(0, Double(drain.remaining) / Double(drain.initial))) : 0
-    let filled = width - Int((left * Double(width)).rounded(.up))
-    let bar = String(repeating: "━", count: filled)
-    return paint(bar, Paint(color.other)) + paint(String(repeating: "─", count: width - filled), .dim)
+    let left = drain.initial > 0 ? Double(drain.remaining) / Double(drain.initial) : 0
+    return paint.gauge(empty: left, color.other)
   }
 }

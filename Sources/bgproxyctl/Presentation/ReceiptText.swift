@@ -7,7 +7,9 @@ struct ReceiptText {
 
   /// What was done, and what became of the sessions: the answer to `switch` and `rollback`.
   func full(heading: String) -> String {
-    var lines = ["\(paint(heading, .bold)) \(direction) (generation \(receipt.generation))"]
+    let marks = (["generation \(receipt.generation)"] + receipt.marks).joined(separator: ", ")
+    var lines = ["\(paint(heading, .bold)) \(direction) (\(marks))"]
+    if let cause = receipt.cause { lines.append("  cause     \(paint(SignalText.cause(cause), .red))") }
     lines.append("  flip      \(timing)")
     if receipt.heldMilliseconds > 0 {
       lines.append("  held      \(Units.microseconds(receipt.heldMilliseconds * 1000))")
@@ -66,12 +68,17 @@ enum HistoryText {
   }
 
   private static func notes(_ receipt: Receipt) -> String {
-    let marks = [(receipt.automatic, "automatic"), (receipt.forced, "forced"), (!receipt.persisted, "not persisted")]
-    return (marks.filter(\.0).map(\.1) + [receipt.reason ?? ""].filter { !$0.isEmpty }).joined(separator: ", ")
+    let notes = [
+      receipt.persisted ? "" : "not persisted", receipt.cause.map { SignalText.cause($0) } ?? "", receipt.reason ?? "",
+    ]
+    return (receipt.marks + notes.filter { !$0.isEmpty }).joined(separator: ", ")
   }
 }
 
 extension Receipt {
+  /// In what way it was not an ordinary one.
+  var marks: [String] { [(automatic, "automatic"), (forced, "forced")].filter(\.0).map(\.1) }
+
   /// Who asked for it.
   var requester: String { automatic ? "bgproxy" : "uid \(by.uid) pid \(by.pid)" }
 }

@@ -8,17 +8,21 @@ struct StatusText {
   /// Seconds since 1970.
   let now: Double
 
-  func text() -> String { [overview, colors, listeners, targets].joined(separator: "\n") }
+  func text() -> String { [overview, signals, colors, listeners, targets].compactMap(\.self).joined(separator: "\n") }
 
   private var overview: String {
     let age = age(status.startedAt).map { ", up \($0)" } ?? ""
     var rows = [
       ("bgproxy", "\(escaped(status.version)), pid \(status.pid)\(age)"), ("active", active), ("phase", phase),
     ]
+    // A pause, say, hides it.
+    if let trial, status.phase != .ramping, status.phase != .baking { rows.append(("release", trial.line(paint))) }
     if let receipt = status.lastSwitch {
       let text = ReceiptText(receipt: receipt, paint: paint)
       let reason = receipt.reason.map { $0.isEmpty ? "" : ": \(escaped($0))" } ?? ""
-      rows.append(("switch", "\(text.direction) by \(receipt.requester)\(reason)"))
+      let marks = receipt.forced ? ", forced" : ""
+      rows.append(("switch", "\(text.direction) by \(receipt.requester)\(marks)\(reason)"))
+      if let cause = receipt.cause { rows.append(("", "cause " + paint(SignalText.cause(cause), .red))) }
       rows.append(("", "flip \(text.timing)"))
       rows.append(("", text.outcomes))
     }
@@ -46,9 +50,17 @@ struct StatusText {
     case .paused, .holding:
       HoldText(status: status, paint: paint, now: now).map { "\(paint($0.heading, .yellow)): \($0.line)" }
         ?? status.phase.rawValue
+    case .ramping, .baking: trial?.line(paint) ?? status.phase.rawValue
     case .draining, .stopping:
       [status.phase == .stopping ? paint("stopping", .yellow) : nil, drain].compactMap(\.self).joined(separator: ", ")
     }
+  }
+
+  private var trial: TrialText? { TrialText(status: status, now: now) }
+
+  private var signals: String? {
+    guard let signals = trial?.signals, !signals.isEmpty else { return nil }
+    return SignalText.table(signals, paint)
   }
 
   private var drain: String? {
@@ -69,7 +81,7 @@ struct StatusText {
       let report = status.colors[color]
       let isActive = color == status.active
       table.add([
-        .init(color), isActive ? .init("active", Paint(color)) : .init("idle", .dim), health(report.healthy),
+        .init(color), isActive ? .init("active", Paint(color)) : .init("idle", .dim), HealthText.cell(report.healthy),
         .init("\(status.share[color])%"), .init(report.sessions), .init(report.draining), .init(report.idle),
         .init(report.busy), .init(report.opaque), .init(report.accepted), .init(report.requests),
         .init(report.connectFailures, report.connectFailures > 0 ? .red : .plain), .init(report.resets),
@@ -95,19 +107,12 @@ struct StatusText {
       for color in Color.allCases {
         for target in listener.targets[color] {
           table.add([
-            .init(listener.name), .init(color), .init(target.address), health(target.healthy), .init(target.sessions),
+            .init(listener.name), .init(color), .init(target.address), HealthText.cell(target.healthy),
+            .init(target.sessions),
           ])
         }
       }
     }
     return table.text(paint)
-  }
-
-  private func health(_ isHealthy: Bool?) -> TextTable.Cell {
-    switch isHealthy {
-    case true?: .init("healthy", .green)
-    case false?: .init("unhealthy", .red)
-    case nil: .init("unknown", .dim)
-    }
   }
 }

@@ -17,6 +17,14 @@ enum Timestamp {
     return Double(whole) + (Double("0" + String(decoding: fraction, as: UTF8.self)) ?? 0)
   }
 
+  /// The time until then, rounded up so that it is not 0s while there is any; nil where there is none, or the text is no
+  /// such time.
+  static func left(until text: String, now: Double) -> String? {
+    guard let end = seconds(text) else { return nil }
+    let left = (end - now).rounded(.up)
+    return left > 0 ? Units.duration(seconds: left) : nil
+  }
+
   /// `2026-01-31 10:00:00`, or the text itself where it is no such time.
   static func readable(_ text: String) -> String {
     seconds(text) == nil ? escaped(text) : "\(text.prefix(10)) \(text.dropFirst(11).prefix(8))"

@@ -37,6 +37,20 @@ enum Units {
   /// `1 session`, `3 sessions`.
   static func sessions(_ count: Int) -> String { count == 1 ? "1 session" : "\(count) sessions" }
 
+  /// A share as `5 %`, `12.5 %`, `0.25 %`. What is there, but too little to be written so, is `<0.01 %`.
+  static func percent(_ share: Double) -> String {
+    // Also false for what is no number.
+    guard share > 0 else { return "0 %" }
+    let hundredths = Int((min(share, 1e6) * 10_000).rounded())
+    if hundredths == 0 { return "<0.01 %" }
+    let digits = String(hundredths % 100 + 100).dropFirst()
+    let fraction = digits.hasSuffix("00") ? "" : "." + (digits.hasSuffix("0") ? digits.dropLast() : digits)
+    return "\(hundredths / 100)\(fraction) %"
+  }
+
+  /// A whole number that came as another.
+  static func count(_ value: Double) -> String { String(Int(min(1e9, max(0, value)))) }
+
   /// One decimal below 100, none above and none that is zero.
   private static func threeDigits(_ value: Double) -> String {
     let tenths = (value * 10).rounded()

@@ -38,11 +38,8 @@ private enum CommandOutcome {
 }
 
 private enum Pace {
-  static let milliseconds: UInt32 = 50
   /// Looks at the command between two looks at the front door.
   static let looks = 10
-  /// Seconds for a command to end when asked to, at most.
-  static let patience = 2.0
   /// Seconds that it has ended before the hold does: the old color must not serve while it still works.
   static let reserve = 0.2
 }
@@ -56,7 +53,7 @@ private func run(
     [("BGPROXY_FROM", from.rawValue), ("BGPROXY_TO", to.rawValue), ("BGPROXY_UNTIL", hold.until)])
   let end = (Timestamp.seconds(hold.until) ?? .infinity) - Pace.reserve
   // In a short hold, a quarter of it.
-  let patience = min(Pace.patience, max(0, end - context.clock.now()) / 4)
+  let patience = min(CommandPace.patience, max(0, end - context.clock.now()) / 4)
   var looks = 0
   while true {
     if let code = running.exitCode() { return .ended(code) }
@@ -71,19 +68,9 @@ private func run(
       } catch { outcome = .lost(error) }
     }
     if let outcome {
-      terminate(running, within: patience, context)
+      running.end(within: patience, context.clock)
       return outcome
     }
-    context.clock.sleep(Pace.milliseconds)
+    context.clock.sleep(CommandPace.milliseconds)
   }
-}
-
-/// Returns when the command has ended.
-private func terminate(_ running: any RunningCommand, within patience: Double, _ context: Context) {
-  running.terminate()
-  let deadline = context.clock.now() + patience
-  while running.exitCode() == nil, context.clock.now() < deadline { context.clock.sleep(Pace.milliseconds) }
-  guard running.exitCode() == nil else { return }
-  running.kill()
-  while running.exitCode() == nil { context.clock.sleep(Pace.milliseconds) }
 }

@@ -15,6 +15,11 @@ func runSessions(_ context: Context) throws(Failure) -> Reply {
   return Reply(text: SessionsText.text(answer.content.sessions, context.paint), json: answer.json)
 }
 
+func runHealth(_ context: Context) throws(Failure) -> Reply {
+  let answer = try context.channel.get("/v1/health", HealthReport.self)
+  return Reply(text: HealthText.text(answer.content.health, context.paint, now: context.clock.now()), json: answer.json)
+}
+
 func runHistory(_ context: Context) throws(Failure) -> Reply {
   let answer = try context.channel.get("/v1/history", HistoryReport.self)
   return Reply(text: HistoryText.text(answer.content.history, context.paint), json: answer.json)

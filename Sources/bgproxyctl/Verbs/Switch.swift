@@ -4,23 +4,78 @@ import Switching
 
 /// `switch`: makes a color active.
 func runSwitch(to color: Color, _ context: Context) throws(Failure) -> Reply {
-  let arguments = context.arguments
+  let request = try switchRequest(to: color, context.arguments)
+  var before = try context.status().content
+  if before.active == color {
+    // Without effect: if that has changed just now, the checks are still to come.
+    let answer = try ask(request, context)
+    if answer.content.active == color { return nothingToDo(answer, request, context) }
+    before = answer.content
+  }
+  let checks = try Checks(context)
+  let runner = CheckRunner(before, to: color, context)
+  if request.ramp != nil, !context.waits, !checks.after.isEmpty {
+    throw Failure(
+      exitCode: .refused, message: "the configuration has checks.after, which with --ramp need --wait: nothing was done"
+    )
+  }
+  if !checks.before.isEmpty {
+    // What is refused anyway is refused before somebody waits for checks.
+    if before.mayRefuse(request) { _ = try ask(request, context) }
+    if let failed = try runner.run(checks.before, "before") {
+      throw Failure(
+        exitCode: .refused,
+        message: "the check before the switch failed: \(failed.name): \(failed.problem); nothing was switched")
+    }
+    // They took their time.
+    let now = try context.status()
+    if now.content.active == color { return nothingToDo(now, request, context) }
+    before = now.content
+  }
+  if request.dryRun == true {
+    let answer = try ask(request, context)
+    let text = DryRunText(request: request, status: answer.content, checks: checks, paint: context.paint).text()
+    return Reply(text: text, json: answer.json)
+  }
+  let answer = try order(request, context)
+  if answer.content.generation == before.generation, !answer.content.isRamping {
+    return nothingToDo(answer, request, context)
+  }
+  guard var release = Release(answer.content, to: color, checks, runner, context) else {
+    throw .incomprehensible("/v1/switch")
+  }
+  return try release.conclude(answer)
+}
+
+private func switchRequest(to color: Color, _ arguments: ParsedArguments) throws(Failure) -> SwitchRequest {
   var request = SwitchRequest(
     to: color, drain: arguments.value(of: Command.Options.drainWindow),
     expect: arguments.value(of: Command.Options.expect).flatMap(Color.init(rawValue:)),
     dryRun: arguments.has(Command.Options.dryRun) ? true : nil, reason: givenReason(arguments))
-  if arguments.has(Command.Options.handover) {
-    request.handover = true
-    request.force = arguments.has(Command.Options.force) ? true : nil
+  request.handover = arguments.has(Command.Options.handover) ? true : nil
+  request.force = arguments.has(Command.Options.force) ? true : nil
+  request.bake = arguments.value(of: Command.Options.bake)
+  if let text = arguments.value(of: Command.Options.ramp) {
+    do { request.ramp = try rampSteps(text) } catch {
+      throw Failure(exitCode: .usage, message: "--ramp: \(error)")
+    }
   }
-  let before = try context.status().content
-  let answer = try order(request, context)
-  let paint = context.paint
-  if request.dryRun == true { return Reply(text: preview(of: color, answer.content, paint), json: answer.json) }
-  if answer.content.generation == before.generation {
-    return Reply(text: "\(paint(color)) is active already (generation \(before.generation))\n", json: answer.json)
+  return request
+}
+
+extension StatusReport {
+  /// Whether a refusal can be foreseen.
+  fileprivate func mayRefuse(_ request: SwitchRequest) -> Bool {
+    if let expect = request.expect, expect != active { return true }
+    return isRamping || isBaking || phase == .holding || phase == .stopping
   }
-  return try conclude(answer, heading: "switched", context)
+}
+
+/// The same request as a question.
+private func ask(_ request: SwitchRequest, _ context: Context) throws(Failure) -> Answer<StatusReport> {
+  var question = request
+  question.dryRun = true
+  return try context.channel.post("/v1/switch", question, StatusReport.self)
 }
 
 private func order(_ request: SwitchRequest, _ context: Context) throws(Failure) -> Answer<StatusReport> {
@@ -31,48 +86,37 @@ private func order(_ request: SwitchRequest, _ context: Context) throws(Failure)
     "/v1/switch", request, StatusReport.self, request.handover == true ? .patient : .prompt)
 }
 
-/// `rollback`: the way back, once.
-func runRollback(_ context: Context) throws(Failure) -> Reply {
-  let request = RollbackRequest(
-    drain: context.arguments.value(of: Command.Options.drainWindow), reason: givenReason(context.arguments))
-  let before = try context.status().content
-  let answer = try context.channel.post("/v1/rollback", request, StatusReport.self)
-  if before.phase == .holding, answer.content.generation == before.generation {
-    return Reply(
-      text: "the handover was given up: \(context.paint(answer.content.active)) goes on\n", json: answer.json)
-  }
-  if answer.content.generation == before.generation {
-    let active = context.paint(answer.content.active)
-    return Reply(text: "nothing to roll back: \(active) stays active\n", json: answer.json)
-  }
-  return try conclude(answer, heading: "rolled back", context)
+private func nothingToDo(_ answer: Answer<StatusReport>, _ request: SwitchRequest, _ context: Context) -> Reply {
+  let active = "\(context.paint(answer.content.active)) is active already"
+  let more = request.dryRun == true ? ": nothing would change" : " (generation \(answer.content.generation))"
+  return Reply(text: "\(active)\(more)\n", json: answer.json)
 }
 
-private func givenReason(_ arguments: ParsedArguments) -> String? {
+func givenReason(_ arguments: ParsedArguments) -> String? {
   arguments.value(of: Command.Options.reason).flatMap { $0.isEmpty ? nil : $0 }
 }
 
-private func preview(of color: Color, _ status: StatusReport, _ paint: Palette) -> String {
-  if status.active == color { return "\(paint(color)) is active already: nothing would change\n" }
-  let leaving = Units.sessions(status.colors[status.active].sessions)
-  return "would switch \(paint(status.active)) → \(paint(color)) (generation \(status.generation + 1)); "
-    + "\(leaving) of \(paint(status.active)) would drain\n"
-}
+/// What a switch would do.
+struct DryRunText {
+  let request: SwitchRequest
+  let status: StatusReport
+  let checks: Checks
+  let paint: Palette
 
-/// Prints the receipt of a switch that is done; with `--wait`, once its sessions are accounted for.
-private func conclude(
-  _ answer: Answer<StatusReport>, heading: String, _ context: Context
-) throws(Failure) -> Reply {
-  guard let receipt = answer.content.lastSwitch else { throw .incomprehensible("/v1/status") }
-  if !context.arguments.has(Command.Options.wait) {
-    let text = ReceiptText(receipt: receipt, paint: context.paint).full(heading: heading)
-    return Reply(text: text, json: answer.json)
+  func text() -> String {
+    let (from, to) = (paint(status.active), paint(request.to))
+    var lines: [String] = []
+    for step in request.ramp ?? [] {
+      lines.append("would give \(to) \(step.percent) % of the clients for \(step.time)")
+    }
+    let leaving = "\(Units.sessions(status.colors[status.active].sessions)) of \(from) would drain"
+    lines.append("would switch \(from) → \(to) (generation \(status.generation &+ 1)); \(leaving)")
+    if let bake = request.bake, bake != "0s" {
+      lines.append("would watch \(to) for \(bake), and take it back if it fails")
+    }
+    for check in checks.after {
+      lines.append("would run after the switch: \(FailedCheck(command: check, problem: "").name)")
+    }
+    return lines.map { $0 + "\n" }.joined()
   }
-  let (settled, last) = try waitUntilSettled(answer, context)
-  var reply = Reply(text: ReceiptText(receipt: settled, paint: context.paint).full(heading: heading), json: last.json)
-  if settled.closedSessions { reply.exitCode = .closedSessions }
-  if last.content.active != settled.to {
-    reply.notice = "\(last.content.active) is active again since generation \(last.content.generation)"
-  }
-  return reply
 }
