@@ -621,6 +621,8 @@ class FrontDoor:
             "listeners": listeners,
             "stateFile": str(self.state_file),
             "admin": {"socket": self.admin_path} | settings.pop("admin", {}),
+            # Probes would be connections that a test has not made; tests of health turn them on.
+            "health": {"probe": "off"},
         } | settings
         self.arguments = arguments
         self.environment = environment

@@ -20,7 +20,7 @@ class ExitCodes(Case):
         blue, green = self.colors()
         door = self.front_door(blue.address, green.address)
         for arguments in (("status",), ("switch", "green"), ("switch", "green"), ("rollback",), ("rollback",),
-                          ("sessions",), ("history",), ("config",), ("drain",), ("reload",)):
+                          ("sessions",), ("health",), ("history",), ("config",), ("drain",), ("reload",)):
             result = door.ctl(*arguments)
             self.assertEqual(result.returncode, 0, f"{arguments}: {result.stderr}")
             self.assertTrue(result.stdout.strip(), arguments)
@@ -37,22 +37,22 @@ class ExitCodes(Case):
                           ("status", "--wat"), ("switch", "green", "--drain"), ("switch", "green", "--drain", "soon"),
                           ("--timeout", "x", "status"),
                           ("drain", "--now", "--extend", "5s"), ("pause", "--max", "soon"), ("resume", "now"),
-                          ("switch", "green", "--during", "true")):
+                          ("switch", "green", "--during", "true"), ("switch", "green", "--ramp", "10:1m"),
+                          ("switch", "green", "--ramp", "10%:1m", "--after", "true"),
+                          ("switch", "green", "--ramp", "10%:1m", "--handover"),
+                          ("switch", "green", "--bake", "25h")):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stdout}{result.stderr}")
             self.assertTrue(result.stderr.strip())
         self.assertIn("switch", ctl("swich", "green").stderr, "did you mean")
 
     def test_2_what_is_not_built_is_refused_by_name(self) -> None:
-        for arguments, name in ((("health",), "health"), (("upgrade",), "upgrade"), (("switch", "green", "--bake", "60s"), "--bake"),
-                                (("switch", "green", "--force"), "--force"),
-                                (("switch", "green", "--ramp", "10%:1m"), "--ramp"),
-                                (("rollback", "--force"), "--force")):
+        for arguments, name in ((("top",), "top"), (("upgrade",), "upgrade"), (("completion",), "completion")):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stderr}")
             self.assertIn(name, result.stderr)
         help_text = ctl("--help").stdout
-        for verb in ("health", "upgrade"):
+        for verb in ("top", "upgrade"):
             self.assertNotIn(f" {verb} ", help_text)
 
     def test_3_no_front_door_answers(self) -> None:
@@ -149,7 +149,7 @@ class Output(Case):
         switched = json.loads(self.door.ctl("switch", "green", "--json", "--reason", "r").stdout)
         self.assertEqual(switched["active"], "green")
         self.open_session(self.door.address(), "green")
-        for verb in ("sessions", "history", "config"):
+        for verb in ("sessions", "health", "history", "config"):
             printed = json.loads(self.door.ctl(verb, "--json").stdout)
             self.assertEqual(printed.keys(), self.door.get(f"/v1/{verb}").keys())
         self.assertEqual(json.loads(self.door.ctl("rollback", "--json").stdout)["active"], "blue")
@@ -179,8 +179,8 @@ class Output(Case):
         self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_every_verb_has_help_with_an_example(self) -> None:
-        for verb in ("status", "switch", "rollback", "drain", "sessions", "history", "config", "watch", "reload",
-                     "stop"):
+        for verb in ("status", "switch", "rollback", "drain", "sessions", "health", "history", "config", "watch",
+                     "reload", "stop"):
             result = ctl(verb, "--help")
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertIn(f"bgproxyctl {verb}", result.stdout)
