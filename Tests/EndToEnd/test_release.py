@@ -54,6 +54,7 @@ class Load:
         self.answers: list[tuple[float, int, str]] = []
         """When it came, status, and who answered."""
         self.errors: list[str] = []
+        self.connections: list[str] = []
         self._end = threading.Event()
         self._tasks = [Task(self._run, address, f"127.0.{number // 200}.{number % 200 + 1}", path)
                        for number in range(count)]
@@ -61,6 +62,7 @@ class Load:
     def _run(self, address: str, source: str, path: str) -> None:
         while not self._end.is_set():
             with client_from(address, source) as client:
+                self.connections.append(source)
                 while not self._end.is_set():
                     try:
                         answer = client.ask("GET", path)
@@ -173,7 +175,8 @@ class Bake(ReleaseCase):
             return True
 
         green.answer = broken
-        load = self.asks(door)
+        load = self.asks(door, 64)
+        wait_until(lambda: door.status()["colors"]["blue"]["idle"] + door.status()["colors"]["blue"]["busy"] == 64, "all ask")
         process = door.start_ctl("switch", "green", "--bake", "1m", "--wait")
         receipt = self.taken_back(door)
         output, errors = process.communicate(timeout=20)
@@ -181,7 +184,11 @@ class Bake(ReleaseCase):
         self.assertEqual(process.returncode, 5, output + errors)
         self.assertIn("serverErrors", output + errors)
         self.assertEqual(receipt["cause"]["signal"], "serverErrors")
+        # The books: sixty-four connections, each of which went to green and came back, and none ended.
         self.assertEqual(load.errors, [])
+        self.assertEqual((receipt["open"], receipt["moved"], len(load.connections)), (64, 64, 64))
+        there = next(each for each in door.history() if each["generation"] == receipt["generation"] - 1)
+        self.assertEqual((there["open"], there["moved"]), (64, 64))
 
     def test_a_release_that_resets_is_taken_back(self) -> None:
         self.answers_badly("/reset", "resets")
