@@ -107,6 +107,10 @@ extension FrontDoor {
       ? .handover(request.to, expect: request.expect, trial: trial)
       : .switchTo(request.to, expect: request.expect, trial: trial)
     await passGate(change, to: request.to, &terms)
+    // A gate may take longer than its client waits: what that takes for refused must not come true later.
+    guard admin?.isConnected(client) == true else {
+      return .failure(ErrorReport(code: "gone", message: Self.clientHasGone))
+    }
     if request.dryRun ?? false {
       if case .refused(let refusal) = machine.preview(change, facts(terms)) { return .failure(ErrorReport(refusal)) }
       return .success(await status())
@@ -131,8 +135,9 @@ extension FrontDoor {
     }
     if bake == 0 && steps.isEmpty { return .success(nil) }
     let report = await workers.report()
-    let baseline = samples.baseline(
+    var baseline = samples.baseline(
       of: machine.state.active, report, minimumSamples: UInt64(settings.bake.minimumSamples))
+    baseline.waiting = await waitingShare(of: machine.state.active, baseline)
     let trial = Trial(
       steps: steps, bakeMilliseconds: bake, now: WallTime.now().microseconds, by: terms.by, reason: terms.reason,
       isForced: terms.isForced, drainTimeout: terms.drainTimeout, baseline: baseline)
@@ -144,6 +149,17 @@ extension FrontDoor {
       )
     }
     return .success(trial)
+  }
+
+  /// The share of a color's requests that wait for a late first byte at present.
+  private func waitingShare(of color: Color, _ baseline: Baseline) async -> Double {
+    guard machine.state.trial == nil, watch == nil, let lateness = limits.lateness(after: baseline) else { return 0 }
+    workers.watch(WatchOrder(color: color, lateness: lateness))
+    let report = await workers.report()
+    if watch == nil { workers.watch(nil) }
+    let waiting = report.watch?.overdue ?? 0
+    if waiting == 0 { return 0 }
+    return Double(waiting) / Double(waiting + samples.recentFirstBytes(of: color, report))
   }
 
   /// The answer to `POST /v1/rollback`.

@@ -46,6 +46,12 @@ struct FigureSamples {
     if samples.count > Self.count { samples.removeFirst() }
   }
 
+  /// First bytes of a color in the last five to ten seconds.
+  func recentFirstBytes(of color: Color, _ report: WorkerReport) -> UInt64 {
+    guard let earlier = samples.suffix(2).first?[color] else { return 0 }
+    return Sample(report, color).firstByte.since(earlier.firstByte).total
+  }
+
   /// What a color was like until now.
   func baseline(of color: Color, _ report: WorkerReport, minimumSamples: UInt64) -> Baseline {
     guard let oldest = samples.first?[color] else { return Baseline() }

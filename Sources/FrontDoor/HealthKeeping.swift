@@ -118,8 +118,8 @@ extension FrontDoor {
   func passGate(_ change: SwitchMachine.Request, to color: Color, _ terms: inout Terms) async {
     guard let prober, !terms.isForced else { return }
     switch machine.preview(change) {
-    case .persist, .hold: break
-    case .store, .barrier, .awaitQuiet, .release, .giveUpHandover, .done, .unchanged, .refused: return
+    case .persist, .hold, .store: break
+    case .barrier, .awaitQuiet, .release, .giveUpHandover, .done, .unchanged, .refused: return
     }
     let slots = listeners.flatMap { listener in
       listener.settings.targets[color].compactMap { targetBook.slot(listener.id, color, $0) }

@@ -79,6 +79,7 @@ extension FrontDoor {
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
     workers.apply(routes, RelaySettings(settings))
     probeWhatIsConfigured()
+    renewWatch()
     budget.setLimit(sessionLimit)
     SocketOptions.update(from: old, to: opened)
     // An address that goes on under another name, or as another kind of door, is watched by the new door after the

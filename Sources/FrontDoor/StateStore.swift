@@ -54,6 +54,7 @@ struct StateRecord: Codable, Equatable, Sendable {
   var isSound: Bool {
     version == Self.currentVersion && pair.generation <= Self.largestGeneration
       && (pair.previous == nil || pair.previous == pair.active.other) && pair.trial?.isSound != false
+      && (pair.trial == nil || pair.trial?.isRamp == true || pair.previous != nil)
   }
 }
 

@@ -76,7 +76,12 @@ extension FrontDoor {
         await awaitQuiet(handover)
         await turn.take()
         // Another word may have come while the turn was awaited: what is decided now is final.
-        step = machine.advance(handover.close())
+        var decision = handover.close()
+        // The color may have died while the other one was being waited for.
+        if decision == .quiet, !terms.isForced, let reason = facts(terms).unhealthy[from.other] {
+          decision = .givenUp("\(from.other.rawValue): \(reason)")
+        }
+        step = machine.advance(decision)
       case .persist(let next):
         timing.at = WallTime.now().description
         let start = Instant.now()
@@ -92,6 +97,7 @@ extension FrontDoor {
         await prepareWatch(next)
         timing.storedAt = .now()
         word.store(next.signpost(holds: machine.holds))
+        if next.trial == nil { endWatch() }
         // Rounded up: a store takes nanoseconds.
         timing.flip = Instant.now().microseconds(since: timing.storedAt) + 1
         // What was draining is what the barrier will find; whoever changes the drain now finds none.

@@ -18,6 +18,8 @@ struct TrialWatch {
   let start: Sample
   /// The same for the last seconds, the oldest first.
   var recent: [(at: Instant, sample: Sample)] = []
+  /// After a restart: a target may be slower to come up than the front door.
+  var healthCountsFrom: Instant
   var readings: [Reading] = []
   var timer: Reactor.TimerID?
   /// It fails, and there is no way back: told once.
@@ -42,12 +44,8 @@ extension FrontDoor {
   /// Before the word is stored: from here on the workers count who has what goes wrong with the release, and let those
   /// whom it does not serve wait for the way back.
   func prepareWatch(_ state: PairState, isResumed: Bool = false) async {
+    guard let trial = state.trial, let color = state.onTrial else { return }
     stopLooking()
-    guard let trial = state.trial, let color = state.onTrial else {
-      watch = nil
-      workers.watch(nil)
-      return
-    }
     workers.watch(WatchOrder(color: color, lateness: limits.lateness(after: trial.baseline)))
     let report = await workers.report()
     let now = WallTime.now().microseconds
@@ -56,7 +54,21 @@ extension FrontDoor {
     watch = TrialWatch(
       trial: trial, color: color, since: WallTime(microseconds: isResumed ? trial.since : now),
       deadline: Instant.now().advanced(milliseconds: length / 1000),
-      deadlineOnWall: WallTime(microseconds: now + length), start: Sample(report, color))
+      deadlineOnWall: WallTime(microseconds: now + length), start: Sample(report, color),
+      healthCountsFrom: Instant.now().advanced(milliseconds: isResumed ? Self.shortestVerdict : 0))
+  }
+
+  /// After the word is stored: those who wait for the way back find it there.
+  func endWatch() {
+    stopLooking()
+    watch = nil
+    workers.watch(nil)
+  }
+
+  /// The limits may have changed.
+  func renewWatch() {
+    guard let watch else { return }
+    workers.watch(WatchOrder(color: watch.color, lateness: limits.lateness(after: watch.trial.baseline)))
   }
 
   /// After the word is stored, and all workers have confirmed it.
@@ -76,12 +88,18 @@ extension FrontDoor {
 
   /// With the start: the front door ended in the middle of a trial.
   func resumeTrial() {
+    guard machine.state.trial != nil else { return }
+    start { await $0.watchAgain() }
+  }
+
+  private func watchAgain() async {
+    await turn.take()
+    defer { turn.give() }
+    // An operator may have been faster.
     let state = machine.state
-    guard state.trial != nil else { return }
-    start {
-      await $0.prepareWatch(state, isResumed: true)
-      $0.beginWatch(state)
-    }
+    guard state.trial != nil, watch == nil else { return }
+    await prepareWatch(state, isResumed: true)
+    beginWatch(state)
   }
 
   /// A stage of a trial has begun or ended without a switch.
@@ -127,7 +145,8 @@ extension FrontDoor {
     guard watch?.trial == current.trial, machine.state.trial == current.trial else { return }
     recordTally(report)
     if let last = receipts.last, !last.settled, last.remaining == 0 { settleLast() }
-    let readings = readings(of: current, report)
+    if isHealthy(current.color) == true { watch?.healthCountsFrom = .now() }
+    let readings = readings(of: watch ?? current, report)
     watch?.readings = readings
     remember(Sample(report, current.color))
     if let crossed = readings.first(where: \.isCrossed) {
@@ -146,7 +165,7 @@ extension FrontDoor {
     let sample = Sample(report, watch.color)
     let baseline = watch.trial.baseline
     // Whoever forced it onto a dead color knows that its probes fail: traffic has to tell.
-    let dead = watch.trial.isForced ? 0 : deadListeners(watch.color)
+    let dead = watch.trial.isForced || Instant.now() < watch.healthCountsFrom ? 0 : deadListeners(watch.color)
     func readings(since start: Sample) -> [Reading] {
       Switching.readings(
         of: sample.figures(since: start, lateness: limits.lateness(after: baseline), overdue: findings.overdue),
@@ -188,6 +207,10 @@ extension FrontDoor {
     let cause = Receipt.Cause(signal: reading.signal, value: reading.value, limit: reading.limit)
     terms.failure = cause
     terms.drainTimeout = current.trial.drainTimeout
+    // What is known of the color that has no traffic may be old.
+    await passGate(
+      .takeBack(current.trial), to: machine.state.trial?.isRamp == true ? machine.state.active : current.color.other,
+      &terms)
     switch await transact(.takeBack(current.trial), terms) {
     case .switched(let receipt):
       log.error(

@@ -239,9 +239,10 @@ struct Session: ~Copyable {
     }
   }
 
-  /// The backend has got something to do, and has sent nothing in answer yet.
+  /// The backend has got something to do, has sent nothing in answer yet, and the client still waits for it.
   var isUnanswered: Bool {
-    exchange.isWatched
+    if inbound.hasEnded || client.isBroken { return false }
+    return exchange.isWatched
       ? exchange.tracker.outstanding > 0 && !exchange.tracker.hasAnswerBegun : outbound.bytes == 0
   }
 
@@ -291,6 +292,8 @@ struct ConnectAttempt {
   var isRetrying = false
   /// The last address did not answer in time.
   var hasTimedOut = false
-  /// No target took it, which is counted; while a release is on trial it waits until then for the way back. 0: one may.
+  /// While a release is on trial and no target takes it, it waits until then for the way back.
   var patience = Instant(nanoseconds: 0)
+  /// That no target took it is counted.
+  var isCounted = false
 }

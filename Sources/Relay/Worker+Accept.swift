@@ -124,6 +124,7 @@ extension Worker {
     sessions[token].assignment = claim.assignment
     sessions[token].exchange.color = color
     sessions[token].attempt = ConnectAttempt()
+    sessions[token].attempt.patience = loop.now.advanced(milliseconds: settings.connectTimeout)
     counters[Int(claim.account.rawValue)].connects &+= 1
     setPhase(token, .connecting)
     connect(token)

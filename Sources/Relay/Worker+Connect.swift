@@ -219,12 +219,12 @@ extension Worker {
       admit(token)
       return
     }
-    var patience = sessions[token].attempt.patience
-    if patience == Instant(nanoseconds: 0) {
+    if !sessions[token].attempt.isCounted {
+      sessions[token].attempt.isCounted = true
       counters[Int(account.rawValue)].connectFailures += 1
       if wasLeftBehind(account, sessions[token].assignment) { tally.connectFailures += 1 }
-      patience = loop.now.advanced(milliseconds: settings.connectTimeout)
     }
+    let patience = sessions[token].attempt.patience
     if watch?.account == account, loop.now < patience {
       awaitTheWayBack(token, until: patience)
       return
@@ -237,6 +237,7 @@ extension Worker {
   private mutating func awaitTheWayBack(_ token: Token, until patience: Instant) {
     sessions[token].attempt = ConnectAttempt()
     sessions[token].attempt.patience = patience
+    sessions[token].attempt.isCounted = true
     sessions[token].attempt.deadline = patience
     sessions[token].attempt.isRetrying = true
     schedule(token, at: min(loop.now.advanced(milliseconds: Self.wayBackPause), patience))

@@ -63,10 +63,15 @@ extension Worker {
     case .wait: if sessions[token].phase == .resetting { awaitReset(token, firstLook: Self.resetPatience) }
     case .deferred: postpone(token)
     case .halfClosed:
+      if sessions[token].outbound.hasEnded, sessions[token].exchange.isWatched, sessions[token].isUnanswered {
+        brokeOff(token)
+      }
       sessions[token].lastActivity = loop.now
       schedule(token, at: idleDeadline(token))
     case .close:
-      if sessions[token].exchange.isWatched, sessions[token].isUnanswered { brokeOff(token) }
+      if sessions[token].phase == .relaying, sessions[token].exchange.isWatched, sessions[token].isUnanswered {
+        brokeOff(token)
+      }
       if sessions[token].phase == .relaying { sessions[token].spareThePort() }
       requestClose(token, .ended, resets: sessions[token].phase == .resetting)
     case .reset: awaitReset(token, firstLook: 0)

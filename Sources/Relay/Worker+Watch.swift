@@ -5,6 +5,15 @@ import Telemetry
 
 /// Watching: what a release on trial is judged by, and what the color before it was like.
 extension Worker {
+  /// What was found of the same color stays.
+  mutating func change(watchingTo order: WatchOrder?) {
+    if let order, watch?.color == order.color {
+      watch?.lateness = order.lateness
+    } else {
+      watch = order.map { Watch($0) }
+    }
+  }
+
   /// After bytes of protocol http have moved: requests, answers, and the time between them.
   ///
   /// Times are those of the ticks, which the loop knows anyway.
@@ -92,7 +101,7 @@ struct Watch {
   let color: Color
   let account: Account
   /// Microseconds.
-  let lateness: UInt64?
+  var lateness: UInt64?
   private(set) var findings = WatchFindings()
 
   init(_ order: WatchOrder) {

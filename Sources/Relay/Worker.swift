@@ -205,7 +205,7 @@ struct Worker: ~Copyable {
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)
       case .hold(let order): changeHold(order)
-      case .watch(let order): watch = order.map { Watch($0) }
+      case .watch(let order): change(watchingTo: order)
       case .list(let reply): reply(snapshots())
       }
     }

@@ -22,13 +22,16 @@ public struct Baseline: Codable, Equatable, Sendable {
   public var figures: Figures
   /// The 90th percentile of the time to the first byte, in microseconds; nil where too few were seen.
   @Nullable public var firstByte: UInt64?
+  /// The share of requests whose first byte was late and still to come: clients that poll, say. 0 to 1.
+  public var waiting: Double
 
-  public init(figures: Figures = Figures(), firstByte: UInt64? = nil) {
+  public init(figures: Figures = Figures(), firstByte: UInt64? = nil, waiting: Double = 0) {
     self.figures = figures
+    self.waiting = waiting
     self.firstByte = firstByte
   }
 
-  var isSound: Bool { (firstByte ?? 0) < 1 << 50 }
+  var isSound: Bool { (firstByte ?? 0) < 1 << 50 && (0...1).contains(waiting) }
 }
 
 /// What is watched during a bake or a ramp.
@@ -69,6 +72,8 @@ public struct Limits: Equatable, Sendable {
 
   /// The share of first bytes that is late by definition: above the 90th percentile.
   static let lateShare = 0.1
+  /// What a share must be of at least, where it is all of it.
+  static let fewestSamples: UInt64 = 5
   /// Microseconds before which no first byte counts as late, however fast the old color was: caches are cold.
   public static let leastLateness: UInt64 = 100_000
 
@@ -102,7 +107,9 @@ public func readings(
   func add(_ signal: Signal, _ part: UInt64, of whole: UInt64, limit: Double) {
     let value = share(part, of: whole)
     let addresses = signal.isOfClients ? clients(signal) : nil
-    let counts = whole >= limits.minimumSamples && addresses ?? .max >= limits.minimumClients
+    // Few count where all of them went wrong: clients that wait for an answer which does not come ask no more.
+    let isEnough = whole >= limits.minimumSamples || part == whole && whole >= Limits.fewestSamples
+    let counts = isEnough && addresses ?? .max >= limits.minimumClients
     readings.append(
       Reading(
         signal: signal, value: value, limit: limit, samples: whole, clients: addresses,
@@ -127,7 +134,7 @@ public func readings(
       limit: limit + usual(old.serverErrors, of: old.answers))
   }
   if limits.lateness(after: baseline) != nil {
-    add(.firstByte, figures.lateFirstBytes, of: figures.firstBytes, limit: Limits.lateShare)
+    add(.firstByte, figures.lateFirstBytes, of: figures.firstBytes, limit: Limits.lateShare + baseline.waiting)
   }
   return readings
 }

@@ -145,6 +145,33 @@ class Gate(HealthCase):
         self.assertEqual((code, answer["error"]["code"]), (409, "unhealthy"))
         self.assertEqual(door.status()["active"], "blue")
 
+    def test_a_switch_whose_client_has_gone_while_the_gate_asked_does_not_come_true_later(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green, health={"interval": "1h", "timeout": "10s", "http": {"path": "/gate"}})
+        blue.gate.set()
+        green.gate.set()
+        self.known(door)
+        green.gate.clear()
+        checked = self.target(door, "green")["checkedAt"]
+        result = door.ctl("switch", "green", "--timeout", "500ms")
+        self.assertEqual(result.returncode, 3)
+        green.gate.set()
+        harness.wait_until(lambda: self.target(door, "green")["checkedAt"] != checked, "the probe has ended")
+        door.status()  # whatever follows from it has been done
+        self.assertEqual((door.status()["active"], door.status()["generation"]), ("blue", 0))
+
+    def test_a_handover_to_a_color_that_dies_meanwhile_is_given_up(self) -> None:
+        blue, green = self.colors()
+        door = self.door(blue, green, health=QUICK)
+        self.known(door)
+        process = door.start_ctl("switch", "green", "--handover", "--during", "sleep 2")
+        harness.wait_until(lambda: door.status()["phase"] == "holding", "it holds")
+        green.stop_listening()
+        output, errors = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 1, output)
+        self.assertIn("connection refused", errors)
+        self.assertEqual(door.status()["active"], "blue")
+
     def test_every_listener_needs_a_target(self) -> None:
         blue, green = self.colors()
         door = self.front_door(listeners=[

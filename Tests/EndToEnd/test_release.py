@@ -241,6 +241,47 @@ class Bake(ReleaseCase):
         self.assertEqual(self.taken_back(door)["to"], "blue")
         load.stop()
 
+    def test_nobody_is_sent_back_to_a_color_that_has_died_unseen(self) -> None:
+        """The idle color has no traffic that would tell, and its next probe is an hour away."""
+        blue, green = self.colors()
+        door = self.trial_door(blue, green, health=RARE)
+        door.switch("green", bake="1m")
+        blue.stop_listening()
+        self.assertIs(door.status()["colors"]["blue"]["healthy"], True, "nobody has looked")
+        green.answer = lambda sock, *_: sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n") is None
+        load = self.asks(door)
+        door.wait_line(lambda line: "no-way-back" in line, what="it says so")
+        load.stop()
+        self.assertEqual(door.status()["active"], "green")
+        self.assertEqual([answer for answer in load.answers if answer[1] == 502], [])
+
+    def test_clients_that_hang_up_before_their_answer_take_no_release_back(self) -> None:
+        blue, green = self.colors()
+        door = self.trial_door(blue, green)
+        door.switch("green", bake="1500ms")
+        for _ in range(40):
+            with Client(door.address()) as client:
+                client.send("GET", "/gate")
+                green.wait_at_gate()
+                client.sock.shutdown(socket.SHUT_WR)
+        green.gate.set()
+        wait_until(lambda: door.status()["phase"] == "steady", "the bake has passed")
+        self.assertEqual((door.status()["active"], door.receipt()["automatic"]), ("green", False))
+
+    def test_limits_that_a_reload_changes_count_at_once(self) -> None:
+        blue, green = self.colors()
+        door = self.trial_door(blue, green, bake=BAKE | {"serverErrors": "off"})
+        green.answer = lambda sock, *_: sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n") is None
+        door.switch("green", bake="1m")
+        load = self.asks(door)
+        wait_until(lambda: door.status()["colors"]["green"]["requests"] > 200, "it has failed often")
+        self.assertEqual(door.status()["phase"], "baking")
+        door.settings["bake"] = BAKE
+        door.write_config()
+        door.post("/v1/reload")
+        self.assertEqual(self.taken_back(door)["cause"]["signal"], "serverErrors")
+        load.stop()
+
     def test_where_both_colors_are_dead_the_first_that_comes_back_serves(self) -> None:
         """As after a reboot, when the front door is up before its targets."""
         for first in ("green", "blue"):

@@ -19,8 +19,12 @@ import Testing
 
   @Test func share_countsFromEnoughSamples_andBeyondItsLimit() {
     var figures = Figures()
-    (figures.connects, figures.connectFailures) = (19, 19)
+    (figures.connects, figures.connectFailures) = (19, 18)
     #expect(crossed(figures) == [], "too few")
+    (figures.connects, figures.connectFailures) = (4, 4)
+    #expect(crossed(figures) == [], "too few, though all")
+    (figures.connects, figures.connectFailures) = (5, 5)
+    #expect(crossed(figures) == [.connectFailures], "all of a few")
     (figures.connects, figures.connectFailures) = (100, 1)
     #expect(crossed(figures) == [], "the limit itself is allowed")
     figures.connectFailures = 2
@@ -54,6 +58,7 @@ import Testing
     (figures.firstBytes, figures.lateFirstBytes) = (100, 11)
     #expect(crossed(figures, since: Baseline(firstByte: 1)) == [.firstByte])
     #expect(crossed(figures) == [])
+    #expect(crossed(figures, since: Baseline(firstByte: 1, waiting: 0.05)) == [], "some clients poll")
     figures.lateFirstBytes = 10
     #expect(crossed(figures, since: Baseline(firstByte: 1)) == [], "one in ten may be late")
   }
