@@ -32,12 +32,19 @@ let package = Package(
     room("Switching"),
     room("Configuration", ["Switching", "LinuxIO", "Arguments"]),
     room("Telemetry", ["LinuxIO"]),
+    .target(
+      name: "StatusPage",
+      resources: [.embedInCode("page.html"), .embedInCode("page.css"), .embedInCode("page.js")],
+      swiftSettings: settings),
     room("Relay", ["EventCore", "HTTPFraming", "Switching", "Telemetry", "LinuxIO"]),
     room("Health", ["EventCore", "HTTPFraming", "LinuxIO"]),
     room("Admin", ["Arguments", "EventCore", "HTTPFraming", "Switching", "LinuxIO"]),
     room(
       "FrontDoor",
-      ["Arguments", "Relay", "Health", "Admin", "Configuration", "Telemetry", "Switching", "EventCore", "LinuxIO"]),
+      [
+        "Arguments", "Relay", "Health", "Admin", "Configuration", "StatusPage", "Telemetry", "Switching", "EventCore",
+        "LinuxIO",
+      ]),
     .executableTarget(
       name: "bgproxy",
       dependencies: ["FrontDoor", "Arguments", "Configuration", "Telemetry", "Switching", "LinuxIO"],

@@ -1,11 +1,13 @@
+import Arguments
 public import Switching
 
 /// One call of the admin channel, understood and checked as far as that is possible without knowing the front door.
 public enum AdminCall: Equatable, Sendable {
-  case status
+  /// With the traffic of so many milliseconds; nil: without.
+  case status(recent: Int64?)
   /// nil: of both colors.
   case sessions(Color?)
-  case history, health, config, events
+  case history, health, config, events, metrics
   case switchColor(SwitchRequest)
   case rollback(RollbackRequest)
   case drain(DrainRequest)
@@ -27,6 +29,10 @@ public struct AdminRefusal: Error, Equatable, Sendable {
     self.allow = allow
   }
 
+  static func notFound(_ path: String) -> AdminRefusal {
+    AdminRefusal(status: 404, code: "not-found", message: "there is no \(quoted(path))")
+  }
+
   static func badRequest(_ message: String) -> AdminRefusal {
     AdminRefusal(status: 400, code: "bad-request", message: message)
   }
@@ -40,7 +46,7 @@ extension AdminCall {
 
   private static let paths: [String: Verb] = [
     "/v1/status": .get, "/v1/sessions": .get, "/v1/history": .get, "/v1/health": .get,
-    "/v1/config": .get, "/v1/events": .get,
+    "/v1/config": .get, "/v1/events": .get, "/metrics": .get,
     "/v1/switch": .post, "/v1/rollback": .post, "/v1/drain": .post, "/v1/reload": .post, "/v1/stop": .post,
     "/v1/pause": .post, "/v1/resume": .post,
   ]
@@ -53,7 +59,7 @@ extension AdminCall {
     -> AdminCall
   {
     guard let verb = paths[path] else {
-      throw AdminRefusal(status: 404, code: "not-found", message: "there is no \(quoted(path))")
+      throw .notFound(path)
     }
     // HEAD is GET whose answer has no body: RFC 9110 §9.3.2.
     guard method == verb.rawValue || verb == .get && method == "HEAD" else {
@@ -67,9 +73,14 @@ extension AdminCall {
     return call
   }
 
+  /// What can be asked where everybody may connect.
+  private static let pathsToLookAt: Set<String> = ["/v1/status", "/v1/history", "/v1/events", "/metrics"]
+
   /// A call of a request that a server has received.
-  public static func decode(_ request: HTTPRequest) throws(AdminRefusal) -> AdminCall {
-    try decode(method: request.method, path: request.path, query: request.query, body: request.body)
+  /// - Parameter onlyLooking: whether there is nothing but what everybody may see.
+  public static func decode(_ request: HTTPRequest, onlyLooking: Bool = false) throws(AdminRefusal) -> AdminCall {
+    if onlyLooking, !pathsToLookAt.contains(request.path) { throw .notFound(request.path) }
+    return try decode(method: request.method, path: request.path, query: request.query, body: request.body)
   }
 
   private static func ask(_ path: String, _ parameters: inout Parameters) throws(AdminRefusal) -> AdminCall {
@@ -82,7 +93,13 @@ extension AdminCall {
     case "/v1/health": return .health
     case "/v1/config": return .config
     case "/v1/events": return .events
-    default: return .status
+    case "/metrics": return .metrics
+    default:
+      guard let text = parameters.take("recent") else { return .status(recent: nil) }
+      guard let milliseconds = parseDuration(text) else {
+        throw .badRequest("recent: expected a duration such as 30s or 5m")
+      }
+      return .status(recent: milliseconds)
     }
   }
 

@@ -129,10 +129,13 @@ final class HTTPConnection: ReactorHandler {
     timer = nil
     guard let deadline else { return }
     if server.reactor.now < deadline { return settle() }
-    if phase == .head || phase == .body {
-      refuse(status: 408, "the request took too long to arrive")
-    } else {
+    switch phase {
+    case .head, .body: refuse(status: 408, "the request took too long to arrive")
+    case .streaming: close(.tooSlow)
+    case .answering:
       close()
+      server.onNotice(.answerStalled)
+    case .idle, .working, .lingering, .closed: close()
     }
   }
 
@@ -325,9 +328,16 @@ final class HTTPConnection: ReactorHandler {
       case .bytes(let count):
         outputStart += count
         budget -= count
-        if phase == .answering { expect(within: server.limits.stallMilliseconds) }
+        if phase == .answering || phase == .streaming { expect(within: server.limits.stallMilliseconds) }
       case .wouldBlock: budget = 0
       case .endOfFile, .failed: return close(.clientLeft)
+      }
+    }
+    if phase == .streaming {
+      if outputStart == output.count {
+        deadline = nil
+      } else if deadline == nil {
+        expect(within: server.limits.stallMilliseconds)
       }
     }
     if outputStart == output.count {

@@ -41,6 +41,8 @@ public final class HTTPServer: ReactorHandler {
   public enum Notice: Sendable {
     /// A stream ended, and not because its owner ended it. Once for each.
     case streamEnded(ResponseID, StreamEnd)
+    /// A client did not take its answer, and its connection was closed. Of a stream: `tooSlow`.
+    case answerStalled
     /// Accepting failed for want of descriptors or memory and rests for a moment.
     case acceptPaused(Errno)
     /// A connection was refused by `admit`.
@@ -51,7 +53,7 @@ public final class HTTPServer: ReactorHandler {
 
   public enum StreamEnd: Equatable, Sendable {
     case clientLeft
-    /// The client did not read, and too much was queued.
+    /// The client did not read: too much was queued, or nothing of it was taken for too long.
     case tooSlow
     /// Closed to let another client in.
     case madeRoom

@@ -135,7 +135,7 @@ func validated(_ drafts: [ListenerDraft]) throws(SettingsError) -> [ListenerSett
   return listeners
 }
 
-private func parsed(_ text: SourcedText, for use: Address.Use) throws(SettingsError) -> Address {
+func parsed(_ text: SourcedText, for use: Address.Use) throws(SettingsError) -> Address {
   do { return try Address(text.value, for: use) } catch { throw text.origin.error(error.description) }
 }
 

@@ -35,6 +35,10 @@ extension Settings {
     if let busyPoll = members[.busyPoll] { settings.busyPoll = try busyPoll.busyPoll() }
     if let splice = members[.splice] { settings.splice = try splice.splice() }
     try settings.apply(overrides)
+    if overrides.metrics == nil, let metrics = settings.admin.metrics, let admin = members[.admin] {
+      let origin = try admin.object(AdminSettings.CodingKeys.self)[.metrics]?.origin ?? admin.origin
+      try settings.refuseCollision(of: metrics, origin)
+    }
     guard !settings.listeners.isEmpty else {
       throw members.missing(.listeners, expected: "an array of 1 to \(mostListeners) listeners")
     }
@@ -75,13 +79,27 @@ extension Settings {
       }
       workers = count
     }
+    if let address = overrides.metrics {
+      let text = SourcedText(value: address, origin: Origin(option: "--metrics"))
+      let metrics = try parsed(text, for: .listening)
+      try refuseCollision(of: metrics, text.origin)
+      admin.metrics = metrics
+    }
+  }
+
+  private func refuseCollision(of metrics: Address, _ origin: Origin) throws(SettingsError) {
+    for listener in listeners {
+      for address in [listener.bind, listener.preview].compactMap(\.self) where address.collides(with: metrics) {
+        throw origin.error(
+          expected: "an address of its own", found: "\(metrics), which the listener \(listener.name) takes")
+      }
+    }
   }
 }
 
 /// Keys of the interface that are refused by name until they are built.
 enum Planned {
   static let listener = ["proxyProtocol"]
-  static let admin = ["metrics"]
 }
 
 private let workerRange = 0...256
@@ -97,12 +115,13 @@ private func absolutePath(_ text: SourcedText, longest: Int) throws(SettingsErro
 
 extension AdminSettings {
   fileprivate mutating func read(_ cursor: Cursor) throws(SettingsError) {
-    let members = try cursor.object(CodingKeys.self, planned: Planned.admin)
+    let members = try cursor.object(CodingKeys.self)
     if let path = members[.socket] {
       socket = try absolutePath(try path.text("an absolute path"), longest: longestSocketPath)
     }
     if let text = members[.mode] { mode = try Self.mode(text) }
     if let name = members[.group] { group = try Self.group(name) }
+    if let address = members[.metrics] { metrics = try parsed(try address.text("an address"), for: .listening) }
   }
 
   private static func mode(_ cursor: Cursor) throws(SettingsError) -> UInt32 {

@@ -14,6 +14,8 @@ public struct Overrides: Equatable, Sendable {
   /// `--state`: `stateFile`.
   public var state: String?
   public var workers: Int?
+  /// `--metrics`: `admin.metrics`.
+  public var metrics: String?
 
   public init() {}
 }

@@ -55,6 +55,7 @@ public struct ReloadPlan: Equatable, Sendable {
       ("admin.socket", old.admin.socket != new.admin.socket),
       ("admin.mode", old.admin.mode != new.admin.mode),
       ("admin.group", old.admin.group != new.admin.group),
+      ("admin.metrics", old.admin.metrics != new.admin.metrics),
     ])
   }
 }

@@ -86,9 +86,11 @@ public struct AdminSettings: Equatable, Sendable {
   public var mode: UInt32
   /// The name of the group whose members may use the socket besides root and the daemon's own user; nil: nobody else.
   public var group: String?
+  /// Where metrics and the status page are served, to everybody who can connect; nil: nowhere.
+  public var metrics: Address?
 
-  public init(socket: String, mode: UInt32 = 0o660, group: String? = nil) {
-    (self.socket, self.mode, self.group) = (socket, mode, group)
+  public init(socket: String, mode: UInt32 = 0o660, group: String? = nil, metrics: Address? = nil) {
+    (self.socket, self.mode, self.group, self.metrics) = (socket, mode, group, metrics)
   }
 }
 
@@ -156,7 +158,7 @@ extension ListenerSettings: Encodable {
 }
 
 extension AdminSettings: Encodable {
-  enum CodingKeys: String, CodingKey, CaseIterable { case socket, mode, group }
+  enum CodingKeys: String, CodingKey, CaseIterable { case socket, mode, group, metrics }
 
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
@@ -164,6 +166,7 @@ extension AdminSettings: Encodable {
     let digits = String(mode, radix: 8)
     try container.encode(String(repeating: "0", count: max(0, 4 - digits.count)) + digits, forKey: .mode)
     try container.encodeIfPresent(group, forKey: .group)
+    try container.encodeIfPresent(metrics, forKey: .metrics)
   }
 }
 

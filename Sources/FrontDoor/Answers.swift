@@ -7,7 +7,8 @@ import Switching
 
 /// What the admin channel answers.
 extension FrontDoor {
-  func status() async -> StatusReport {
+  /// - Parameter recent: milliseconds of recent traffic to go with it; nil: none.
+  func status(recent: Int64? = nil) async -> StatusReport {
     var report = await workers.report()
     // A switch that was made meanwhile would mix two generations.
     for _ in 0..<3 where !machine.mayBegin { report = await workers.report() }
@@ -23,7 +24,7 @@ extension FrontDoor {
         : machine.holds
           ? .holding
           : machine.state.trial.map { $0.isRamp ? .ramping : .baking } ?? (drain != nil ? .draining : .steady)
-    return StatusReport(
+    var status = StatusReport(
       version: launch.version, pid: Process.identifier, startedAt: startedAt.description, active: active,
       previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: phase,
       share: share,
@@ -33,6 +34,9 @@ extension FrontDoor {
       bake: watch.flatMap { bakeReport($0) }, ramp: watch.flatMap { rampReport($0) }, lastSwitch: receipts.last,
       splice: SpliceReport(pipes: pipes.inUse, limit: pipes.limit, bytes: report.splicedBytes),
       listeners: listeners.map(listenerReport))
+    status.metrics = publicSocket.map { "\($0.address)" }
+    status.recent = recent.map { traffic.report(milliseconds: $0, events: pastEvents) }
+    return status
   }
 
   private func colorReport(_ color: Color, _ report: WorkerReport) -> ColorReport {
@@ -59,6 +63,7 @@ extension FrontDoor {
       targets[color] = listener.settings.targets[color].map { address in
         TargetReport(
           address: "\(address)", healthy: isHealthy(listener.id, color, address),
+          result: lastResult(listener.id, color, address),
           sessions: targetBook.sessions(listener.id, color, address))
       }
     }

@@ -188,6 +188,8 @@ extension FrontDoor {
     if isRewriting { _ = await persist(machine.state, switchedAt: switchedAt) }
     await historyIsWritten()
     adminSocket.removeFile()
+    publicSocket?.removeFile()
+    publicServer?.closeWhenFlushed(milliseconds: Self.farewellTime)
     guard let admin else { return reactor.stop() }
     admin.closeWhenFlushed(milliseconds: Self.farewellTime) { [self] in reactor.stop() }
   }

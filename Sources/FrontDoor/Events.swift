@@ -3,6 +3,15 @@ import EventCore
 import LinuxIO
 import Switching
 
+/// Where somebody is heard: operators at the admin socket, whoever only looks at the address of the metrics.
+enum Entrance: String { case admin, metrics }
+
+/// A reader of events.
+struct Watcher: Hashable {
+  let entrance: Entrance
+  let id: ResponseID
+}
+
 /// The operators' side of the control room: the admin server, its calls and the streams of events.
 extension FrontDoor {
   /// Milliseconds for answers to leave when the front door ends.
@@ -22,9 +31,7 @@ extension FrontDoor {
     do {
       call = try AdminCall.decode(request)
     } catch {
-      var response = HTTPResponse(status: error.status, json: error.report)
-      if let allow = error.allow { response.fields.append((name: "Allow", value: allow)) }
-      admin?.respond(to: id, response)
+      admin?.respond(to: id, HTTPResponse(error))
       return
     }
     let by = Requester(uid: request.peer?.uid ?? UInt32.max, pid: request.peer?.pid ?? 0)
@@ -34,7 +41,7 @@ extension FrontDoor {
   private func answer(_ call: AdminCall, _ id: ResponseID, by: Requester) async {
     let answer: HTTPResponse
     switch call {
-    case .status: answer = HTTPResponse(json: await status())
+    case .status(let recent): answer = HTTPResponse(json: await status(recent: recent))
     case .sessions(let color): answer = HTTPResponse(json: await sessionsReport(color: color))
     case .history: answer = HTTPResponse(json: await historyReport())
     case .health: answer = HTTPResponse(json: healthReport())
@@ -46,14 +53,21 @@ extension FrontDoor {
     case .resume: answer = response(await resume(by: by))
     case .reload: answer = response(await reload(by: by))
     case .stop: answer = await answerStop(by: by)
-    case .events:
-      if admin?.respond(streaming: id, contentType: AdminJSON.linesContentType) == true { watchers.insert(id) }
-      return
+    case .metrics: answer = await metrics()
+    case .events: return beginEvents(for: Watcher(entrance: .admin, id: id))
     }
     admin?.respond(to: id, answer)
   }
 
-  private func historyReport() async -> HistoryReport {
+  func beginEvents(for watcher: Watcher) {
+    if server(watcher.entrance)?.respond(streaming: watcher.id, contentType: AdminJSON.linesContentType) == true {
+      watchers.insert(watcher)
+    }
+  }
+
+  private func server(_ entrance: Entrance) -> HTTPServer? { entrance == .admin ? admin : publicServer }
+
+  func historyReport() async -> HistoryReport {
     recordTally(await workers.report())
     return HistoryReport(history: receipts)
   }
@@ -73,27 +87,45 @@ extension FrontDoor {
   }
 
   private func received(_ notice: HTTPServer.Notice) {
+    if case .connectionEnded(let client) = notice { return clientEnded(client) }
+    received(notice, from: .admin)
+  }
+
+  func received(_ notice: HTTPServer.Notice, from entrance: Entrance) {
     switch notice {
     case .streamEnded(let id, let end):
-      watchers.remove(id)
+      watchers.remove(Watcher(entrance: entrance, id: id))
       switch end {
       case .clientLeft: log.debug("events-reader-left")
-      case .tooSlow: log.warning("events-reader-dropped", ["reason": "it does not read"])
-      case .madeRoom: log.warning("events-reader-dropped", ["reason": "too many admin connections"])
+      case .tooSlow: dropped("events-reader-dropped", "it does not read", entrance)
+      case .madeRoom: dropped("events-reader-dropped", "too many connections", entrance)
       }
-    case .connectionEnded(let client): clientEnded(client)
+    case .answerStalled: dropped("answer-dropped", "its reader does not read", entrance)
+    case .connectionEnded: break
     case .acceptPaused(let errno): tell("limit", "no descriptor for an admin client: \(errno)")
     case .refused(let message): log.warning("admin-refused", ["reason": .string(message)])
     }
   }
 
-  /// Tells everybody who watches.
+  private func dropped(_ event: String, _ reason: String, _ entrance: Entrance) {
+    tallies.readersDropped += 1
+    log.warning(event, ["reason": .string(reason), "at": .string(entrance.rawValue)])
+  }
+
+  /// Events that live views begin with.
+  private static let pastEventsKept = 50
+
+  /// Tells everybody who watches, and remembers it for those who come later.
   func publish(_ event: String, _ message: String, receipt: Receipt? = nil, drain: DrainReport? = nil) {
+    var report = EventReport(at: WallTime.now().description, event: event, message: message)
+    if drain == nil {
+      pastEvents.append(report)
+      if pastEvents.count > Self.pastEventsKept { pastEvents.removeFirst() }
+    }
     guard !watchers.isEmpty else { return }
-    let report = EventReport(
-      at: WallTime.now().description, event: event, message: message, receipt: receipt, drain: drain)
+    (report.receipt, report.drain) = (receipt, drain)
     // Only a number that is no number cannot be written, and there is none in an event.
     guard let line = try? AdminJSON.line(report) else { return }
-    for watcher in watchers { admin?.send(line, to: watcher) }
+    for watcher in watchers { server(watcher.entrance)?.send(line, to: watcher.id) }
   }
 }

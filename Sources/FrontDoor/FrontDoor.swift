@@ -56,6 +56,8 @@ public actor FrontDoor {
   /// Lines of the target board that are probed.
   var probed: Set<Int32> = []
   var samples = FigureSamples()
+  var traffic = TrafficRecord()
+  var tallies = Tallies()
   let turn = Turn()
   /// The state on disk may not be the one in force: it is written again until it is.
   var isRewriting = false
@@ -71,7 +73,12 @@ public actor FrontDoor {
   // Operators
   var adminSocket: AdminSocket
   var admin: HTTPServer?
-  var watchers: Set<ResponseID> = []
+  var watchers: Set<Watcher> = []
+  /// For whoever only looks; nil: no address is configured.
+  var publicSocket: PublicSocket?
+  var publicServer: HTTPServer?
+  /// The oldest first.
+  var pastEvents: [EventReport] = []
   var lastTold: [String: Instant] = [:]
   var signals: SignalWatch?
 
@@ -111,10 +118,12 @@ public actor FrontDoor {
     let routes = try targetBook.routes(for: wanted, resolved: resolved.addresses)
     let listeners = try OpenListener.open(wanted, resolved: resolved.addresses)
     do {
+      publicSocket = try settings.admin.metrics.map { try PublicSocket(at: $0, resolved.addresses) }
       adminSocket = try AdminSocket(
         path: settings.admin.socket, mode: settings.admin.mode, group: settings.admin.group)
     } catch {
       OpenListener.discard(listeners)
+      publicSocket?.removeFile()
       throw error
     }
 
@@ -163,6 +172,7 @@ public actor FrontDoor {
       self.signals = signals
       try signals.start(on: reactor) { [self] in received(signal: $0) }
       try beginAdmin()
+      try beginPublic()
     } catch {
       log.error("start-failed", ["reason": .string("\(error)")])
       exitCode = 1
@@ -174,6 +184,7 @@ public actor FrontDoor {
     beginProbing()
     resumeTrial()
     sampleFigures()
+    recordTraffic()
     for listener in listeners { for door in listener.doors { workers.open(door) } }
     sayReady()
     retryNames(unresolvedAtStart)
@@ -190,6 +201,7 @@ public actor FrontDoor {
     }
     fields.append((key: "active", value: .string(machine.state.active.rawValue)))
     fields.append((key: "admin", value: .string(settings.admin.socket)))
+    if let publicSocket { fields.append((key: "metrics", value: .string("\(publicSocket.address)"))) }
     fields.append((key: "workers", value: .count(workers.count)))
     fields.append((key: "sessions", value: .count(sessionLimit)))
     log.write(.info, "ready", fields)
@@ -236,6 +248,7 @@ public actor FrontDoor {
   /// What other processes would find of this one.
   func removeFiles() {
     adminSocket.removeFile()
+    publicSocket?.removeFile()
     OpenListener.discard(listeners)
   }
 
@@ -247,7 +260,7 @@ public actor FrontDoor {
   /// Descriptors that sessions never get, so that the operator is always heard: admin connections, the files and
   /// sockets of each worker and listener, pipes, and some to spare for the state file and a reload.
   private static func reservedDescriptors(_ settings: Settings) -> Int {
-    64 + HTTPServer.Limits().connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
+    64 + HTTPServer.Limits().connections + PublicSocket.limits.connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
       + 2 * PipeBudget.ofThisSystem().limit
   }
 

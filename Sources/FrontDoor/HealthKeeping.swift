@@ -72,6 +72,10 @@ extension FrontDoor {
     health(listener, color, address)?.isHealthy
   }
 
+  func lastResult(_ listener: ListenerID, _ color: Color, _ address: Address) -> String? {
+    health(listener, color, address)?.result?.text
+  }
+
   /// Whether a listener has a target of the color that can serve; nil: it is not known.
   private func isHealthy(_ listener: OpenListener, _ color: Color) -> Bool? {
     let verdicts = listener.settings.targets[color].map { isHealthy(listener.id, color, $0) }

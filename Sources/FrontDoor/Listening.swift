@@ -5,17 +5,39 @@ import Relay
 
 /// Opens the sockets that production and preview traffic arrives at.
 enum Listening {
+  /// A socket that listens, and its address, with the port that the kernel chose.
+  struct Opened: ~Copyable {
+    let descriptor: Descriptor
+    let address: SocketAddress
+
+    init(_ descriptor: consuming Descriptor, asked: SocketAddress) {
+      address = descriptor.localAddress ?? asked
+      self.descriptor = descriptor
+    }
+
+    consuming func takeDescriptor() -> Descriptor { descriptor }
+  }
+
   /// Binds an address of the configuration. Throws a text that names the address.
   static func bind(
     _ address: Address, resolved: [Address: [SocketAddress]], options: TCPOptions
   ) throws(StartFailure) -> BoundSocket {
+    let opened = try open(address, resolved: resolved, options: options)
+    let bound = opened.address
+    return BoundSocket(opened.takeDescriptor(), at: bound)
+  }
+
+  /// The same for a socket that no worker accepts from.
+  static func open(
+    _ address: Address, resolved: [Address: [SocketAddress]], options: TCPOptions
+  ) throws(StartFailure) -> Opened {
     do {
       switch address {
       case .wildcard(let port): return try bindWildcard(port: port, options)
       case .local(let path): return try bindLocal(path: path)
       case .host:
         guard let first = resolved[address]?.first else { throw StartFailure("\(address): has no address") }
-        return try bound(Descriptor.listen(at: first, options: options), asked: first)
+        return Opened(try Descriptor.listen(at: first, options: options), asked: first)
       }
     } catch let failure as StartFailure {
       throw failure
@@ -25,25 +47,20 @@ enum Listening {
     }
   }
 
-  private static func bound(_ socket: consuming Descriptor, asked: SocketAddress) -> BoundSocket {
-    let address = socket.localAddress ?? asked
-    return BoundSocket(socket, at: address)
-  }
-
   /// Both families where the system has IPv6, else IPv4.
-  private static func bindWildcard(port: UInt16, _ options: TCPOptions) throws(Errno) -> BoundSocket {
+  private static func bindWildcard(port: UInt16, _ options: TCPOptions) throws(Errno) -> Opened {
     let (ipv6, ipv4) = SocketAddress.wildcard(port: port)
     do {
-      return bound(try Descriptor.listen(at: ipv6, options: options), asked: ipv6)
+      return Opened(try Descriptor.listen(at: ipv6, options: options), asked: ipv6)
     } catch {
       guard error == .familyNotSupported || error == .addressNotAvailable else { throw error }
-      return bound(try Descriptor.listen(at: ipv4, options: options), asked: ipv4)
+      return Opened(try Descriptor.listen(at: ipv4, options: options), asked: ipv4)
     }
   }
 
   /// A socket file that nobody listens at any more is replaced. Who may connect is up to the folder's permissions:
   /// the file itself is open to all, as a port would be.
-  private static func bindLocal(path: String) throws -> BoundSocket {
+  private static func bindLocal(path: String) throws -> Opened {
     let address = try SocketAddress(path: path)
     // What one process finds stale may be what another has just bound and does not listen at yet.
     let lock = try FileSystem.tryLock(folder: parentFolder(of: path))
@@ -55,7 +72,7 @@ enum Listening {
     }
     let socket = try Descriptor.listen(at: address)
     try FileSystem.setMode(path, 0o666)
-    return BoundSocket(socket, at: address)
+    return Opened(socket, asked: address)
   }
 
   /// Whether nobody listens there.
@@ -65,8 +82,10 @@ enum Listening {
   }
 
   /// Takes a socket's file away, where it has one.
-  static func removeFile(of socket: BoundSocket) {
-    guard socket.address.family == .local else { return }
-    try? FileSystem.unlink(String("\(socket.address)".dropFirst("unix:".count)))
+  static func removeFile(of socket: BoundSocket) { removeFile(at: socket.address) }
+
+  static func removeFile(at address: SocketAddress) {
+    guard address.family == .local else { return }
+    try? FileSystem.unlink(String("\(address)".dropFirst("unix:".count)))
   }
 }

@@ -27,6 +27,13 @@ actor Resolver {
   /// The same on the calling thread, which may wait: at the start. Throws only for an address to listen at.
   static func resolve(_ settings: Settings) throws(StartFailure) -> Resolved {
     var resolved = Resolved()
+    if let address = settings.admin.metrics {
+      do {
+        resolved.addresses[address] = try address.resolve()
+      } catch {
+        throw StartFailure("metrics: cannot listen at \(address): \(error)")
+      }
+    }
     for listener in settings.listeners {
       for address in [listener.bind, listener.preview].compactMap(\.self) {
         do {

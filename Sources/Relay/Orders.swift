@@ -95,13 +95,15 @@ public struct WorkerReport: Sendable {
   public var splicedBytes: UInt64
   /// Protocol http: how long requests waited for the first byte of their answers.
   public var firstByte: ByColor<LatencyHistogram>
+  /// Protocol tcp: how long it took from the connection to a backend to the first byte from there.
+  public var firstByteOfSessions: ByColor<LatencyHistogram>
   /// While a release is on trial.
   public var watch: WatchFindings?
 
   public static let empty = WorkerReport(
     sessions: [0, 0, 0, 0], counters: Array(repeating: TrafficCounters(), count: 4), tally: DrainTally(),
     closedTally: DrainTally(), held: 0, parked: 0, census: ByColor(both: StateCensus()), splicedBytes: 0,
-    firstByte: ByColor(both: LatencyHistogram()), watch: nil)
+    firstByte: ByColor(both: LatencyHistogram()), firstByteOfSessions: ByColor(both: LatencyHistogram()), watch: nil)
 
   static func + (a: WorkerReport, b: WorkerReport) -> WorkerReport {
     var sum = a
@@ -117,6 +119,7 @@ public struct WorkerReport: Sendable {
     for color in Color.allCases {
       sum.census[color] = a.census[color] + b.census[color]
       sum.firstByte[color] += b.firstByte[color]
+      sum.firstByteOfSessions[color] += b.firstByteOfSessions[color]
     }
     if let watch = b.watch { sum.watch = (a.watch ?? WatchFindings()) + watch }
     return sum
@@ -124,6 +127,12 @@ public struct WorkerReport: Sendable {
 
   public func sessions(of color: Color) -> Int { sessions[Int(Account(color).rawValue)] }
   public func counters(of color: Color) -> TrafficCounters { counters[Int(Account(color).rawValue)] }
+  /// Of both protocols.
+  public func firstBytes(of color: Color) -> LatencyHistogram {
+    var sum = firstByte[color]
+    sum += firstByteOfSessions[color]
+    return sum
+  }
   public var allSessions: Int { sessions.reduce(0, +) }
   /// Production sessions that have a backend, or are about to: the work in flight.
   public var inFlight: Int { sessions(of: .blue) + sessions(of: .green) }

@@ -70,7 +70,8 @@ struct Session: ~Copyable {
   let startedAt: Instant
   /// The last byte or FIN in either direction.
   var lastActivity: Instant
-  /// Protocol http: when the oldest request without any byte of an answer was asked; `distantFuture` where there is none.
+  /// Protocol http: when the oldest request without any byte of an answer was asked; tcp: when it was connected to its
+  /// backend, until the first byte comes from there. `distantFuture` where nothing is waited for.
   var askedAt = Instant.distantFuture
   /// With `resetting`: what the kernel still had to deliver when last seen. -1: not looked at yet.
   var unsentBefore: Int32 = -1

@@ -122,7 +122,10 @@ extension Worker {
   private mutating func established(_ token: Token) {
     setPhase(token, .relaying)
     sessions[token].lastActivity = loop.now
-    if !sessions[token].exchange.isHTTP { counters[Int(sessions[token].account.rawValue)].begun &+= 1 }
+    if !sessions[token].exchange.isHTTP {
+      counters[Int(sessions[token].account.rawValue)].begun &+= 1
+      sessions[token].askedAt = loop.now
+    }
     // The connect timer usually stays armed: when it fires it finds the idle deadline. That is cheaper than moving it.
     if sessions[token].timer == .none || idleDeadline(token) < sessions[token].timerDeadline {
       schedule(token, at: idleDeadline(token))

@@ -58,7 +58,11 @@ extension Worker {
       counters[account].bytesIn &+= bytesIn
       counters[account].bytesOut &+= bytesOut
     }
-    if sessions[token].exchange.isHTTP { watchExchange(token) }
+    if sessions[token].exchange.isHTTP {
+      watchExchange(token)
+    } else if bytesOut != 0, sessions[token].askedAt != .distantFuture {
+      firstByteOfSession(token)
+    }
     switch verdict {
     case .wait: if sessions[token].phase == .resetting { awaitReset(token, firstLook: Self.resetPatience) }
     case .deferred: postpone(token)

@@ -40,6 +40,16 @@ extension Worker {
     }
   }
 
+  mutating func firstByteOfSession(_ token: Token) {
+    let microseconds = UInt64(max(0, loop.now.microseconds(since: sessions[token].askedAt)))
+    sessions[token].askedAt = .distantFuture
+    switch sessions[token].account {
+    case .blue: firstByteOfSessions.blue.add(microseconds: microseconds)
+    case .green: firstByteOfSessions.green.add(microseconds: microseconds)
+    case .preview, .waiting: break
+    }
+  }
+
   private mutating func answerBegan(_ token: Token, _ isUnderWay: Bool) {
     let account = sessions[token].account
     let microseconds = UInt64(max(0, loop.now.microseconds(since: sessions[token].askedAt)))

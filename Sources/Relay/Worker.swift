@@ -88,6 +88,7 @@ struct Worker: ~Copyable {
 
   // Watching
   var firstByte = ByColor(both: LatencyHistogram())
+  var firstByteOfSessions = ByColor(both: LatencyHistogram())
   /// The release on trial.
   var watch: Watch?
 
@@ -225,7 +226,7 @@ struct Worker: ~Copyable {
       sessions: sessionsByAccount.indices.map { sessionsByAccount[$0] },
       counters: counters.indices.map { counters[$0] }, tally: tally, closedTally: DrainTally(), held: heldSessions,
       parked: parkedSessions, census: census(), splicedBytes: lane.pipes.bytes, firstByte: firstByte,
-      watch: watchFindings())
+      firstByteOfSessions: firstByteOfSessions, watch: watchFindings())
     for (closed, reply) in replies {
       report.closedTally = closed
       reply(report)

@@ -15,6 +15,7 @@ struct BgproxyOptions: Equatable, Sendable {
   var check = false
   var socket: String?
   var state: String?
+  var metrics: String?
   /// 1...256; nil: one for each processor.
   var workers: Int?
   /// `error`, `warning`, `info` or `debug`.
@@ -46,6 +47,7 @@ struct BgproxyOptions: Equatable, Sendable {
     options.check = parsed.has(Table.check)
     options.socket = parsed.value(of: Table.socket)
     options.state = parsed.value(of: Table.state)
+    options.metrics = parsed.value(of: Table.metrics)
     options.workers = parsed.number(of: Table.workers)
     options.logLevel = parsed.value(of: Table.logLevel) ?? options.logLevel
     options.logFormat = parsed.value(of: Table.logFormat) ?? options.logFormat
@@ -85,6 +87,8 @@ struct BgproxyOptions: Equatable, Sendable {
     static let check = Option("--check", "validate the configuration and exit")
     static let socket = Option("--socket", "admin socket", takes: .text("PATH"))
     static let state = Option("--state", "state file", takes: .text("PATH"))
+    static let metrics = Option(
+      "--metrics", "serve metrics and the status page here, to everybody who can connect", takes: .text("ADDR"))
     static let workers = Option(
       "--workers", "worker threads, at most 256; default: one for each processor", takes: .number(1...256))
     static let logLevel = Option(
@@ -100,8 +104,8 @@ struct BgproxyOptions: Equatable, Sendable {
         "--check [--config FILE]",
       ],
       options: [
-        config, listen, blue, green, `protocol`, active, preview, demo, check, socket, state, workers, logLevel,
-        logFormat, .notBuilt("--metrics", takes: .text("ADDR")), .help, .version,
+        config, listen, blue, green, `protocol`, active, preview, demo, check, socket, state, metrics, workers,
+        logLevel, logFormat, .help, .version,
       ],
       notes: [
         "ADDR is host:port, [v6]:port, :port (all addresses) or unix:/path. Options override the config file, save",

@@ -29,6 +29,7 @@ func launch(_ options: BgproxyOptions) throws -> FrontDoor.Launch {
   overrides.socket = options.socket
   overrides.state = options.state
   overrides.workers = options.workers
+  overrides.metrics = options.metrics
   let file = options.listen == nil ? options.config ?? "/etc/bgproxy/bgproxy.json5" : nil
   let settings: Settings
   if let file {

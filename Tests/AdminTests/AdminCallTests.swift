@@ -19,8 +19,10 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
 
 @Suite struct AdminCallTests {
   @Test(arguments: [
-    ("GET", "/v1/status", "", AdminCall.status),
-    ("HEAD", "/v1/status", "", .status),
+    ("GET", "/v1/status", "", AdminCall.status(recent: nil)),
+    ("HEAD", "/v1/status", "", .status(recent: nil)),
+    ("GET", "/v1/status?recent=5m", "", .status(recent: 300_000)),
+    ("GET", "/metrics", "", .metrics),
     ("GET", "/v1/sessions", "", .sessions(nil)),
     ("GET", "/v1/sessions?color=blue", "", .sessions(.blue)),
     ("GET", "/v1/history", "", .history),

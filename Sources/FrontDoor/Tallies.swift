@@ -1,0 +1,4 @@
+/// What the control thread counts for the metrics.
+struct Tallies {
+  var readersDropped: UInt64 = 0
+}

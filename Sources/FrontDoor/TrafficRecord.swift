@@ -1,0 +1,61 @@
+import Admin
+import LinuxIO
+import Relay
+import Switching
+import Telemetry
+
+/// What the last ten minutes were like, step by step: for live views, which so have something to show from the start.
+struct TrafficRecord {
+  /// Milliseconds of one step.
+  static let step: Int64 = 2000
+  private static let mostSamples = 300
+  /// Steps whose times to the first byte are looked at together: of one step alone there may be too few.
+  private static let stepsOfQuantiles = 5
+
+  private var samples: [(at: Instant, sample: TrafficSample)] = []
+  private var last: (at: Instant, report: WorkerReport)?
+  /// Times to the first byte at the ends of the last steps, the oldest first.
+  private var firstBytes: [ByColor<LatencyHistogram>] = []
+
+  mutating func add(_ report: WorkerReport, at now: Instant = .now()) {
+    defer { last = (now, report) }
+    let times = ByColor(blue: report.firstBytes(of: .blue), green: report.firstBytes(of: .green))
+    defer {
+      firstBytes.append(times)
+      if firstBytes.count > Self.stepsOfQuantiles { firstBytes.removeFirst() }
+    }
+    guard let last, let oldest = firstBytes.first else { return }
+    func figures(_ color: Color) -> TrafficFigures {
+      let before = last.report.counters(of: color)
+      let counters = report.counters(of: color)
+      let recent = times[color].since(oldest[color])
+      return TrafficFigures(
+        sessions: report.sessions(of: color), accepted: counters.accepted &- before.accepted,
+        requests: counters.requests &- before.requests, bytesIn: counters.bytesIn &- before.bytesIn,
+        bytesOut: counters.bytesOut &- before.bytesOut,
+        connectFailures: counters.connectFailures &- before.connectFailures,
+        resets: counters.resets &- before.resets, serverErrors: counters.serverErrors &- before.serverErrors,
+        p50Microseconds: recent.quantile(0.5), p99Microseconds: recent.quantile(0.99))
+    }
+    let sample = TrafficSample(
+      at: WallTime.now().description, seconds: Double(now.milliseconds(since: last.at)) / 1000,
+      colors: ByColor(blue: figures(.blue), green: figures(.green)))
+    samples.append((now, sample))
+    if samples.count > Self.mostSamples { samples.removeFirst() }
+  }
+
+  /// - Parameter milliseconds: how far back it goes.
+  func report(milliseconds: Int64, events: [EventReport], at now: Instant = .now()) -> RecentReport {
+    RecentReport(
+      stepSeconds: Double(Self.step) / 1000,
+      samples: samples.filter { now.milliseconds(since: $0.at) <= milliseconds }.map(\.sample), events: events)
+  }
+}
+
+extension FrontDoor {
+  /// Takes a sample now and from then on.
+  func recordTraffic() {
+    start { $0.traffic.add(await $0.workers.report()) }
+    reactor.after(milliseconds: TrafficRecord.step) { [self] in start { $0.recordTraffic() } }
+  }
+}
