@@ -33,7 +33,7 @@ public struct StatusReport: Codable, Equatable, Sendable {
   public var recent: RecentReport?
 
   /// The first that applies.
-  public enum Phase: String, Codable, Sendable { case stopping, paused, holding, ramping, baking, draining, steady }
+  public enum Phase: String, Codable, Sendable, CaseIterable { case stopping, paused, holding, ramping, baking, draining, steady }
 
   public init(
     version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,

@@ -16,17 +16,9 @@ extension FrontDoor {
     let active = machine.state.active
     var share = ByColor(both: Int(machine.state.trial?.share ?? 0))
     share[active] = 100 - share[active]
-    let phase: StatusReport.Phase =
-      isStopping
-      ? .stopping
-      : machine.isPaused
-        ? .paused
-        : machine.holds
-          ? .holding
-          : machine.state.trial.map { $0.isRamp ? .ramping : .baking } ?? (drain != nil ? .draining : .steady)
     var status = StatusReport(
       version: launch.version, pid: Process.identifier, startedAt: startedAt.description, active: active,
-      previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: phase,
+      previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: presentPhase,
       share: share,
       colors: ByColor(blue: colorReport(.blue, report), green: colorReport(.green, report)), held: report.held,
       parked: report.parked, hold: holding.map { holdReport($0, report) },
@@ -39,12 +31,23 @@ extension FrontDoor {
     return status
   }
 
+  var presentPhase: StatusReport.Phase {
+    if isStopping { return .stopping }
+    if machine.isPaused { return .paused }
+    if machine.holds { return .holding }
+    if let trial = machine.state.trial { return trial.isRamp ? .ramping : .baking }
+    return drain != nil ? .draining : .steady
+  }
+
+  /// Sessions of a color that drain.
+  func draining(_ color: Color, _ report: WorkerReport) -> Int {
+    isStopping || (color != machine.state.active && machine.state.onTrial != color) ? report.sessions(of: color) : 0
+  }
+
   private func colorReport(_ color: Color, _ report: WorkerReport) -> ColorReport {
     let counters = report.counters(of: color)
-    let sessions = report.sessions(of: color)
     return ColorReport(
-      healthy: isHealthy(color), sessions: sessions,
-      draining: isStopping || (color != machine.state.active && machine.state.onTrial != color) ? sessions : 0,
+      healthy: isHealthy(color), sessions: report.sessions(of: color), draining: draining(color, report),
       idle: report.census[color].idle, busy: report.census[color].busy, opaque: report.census[color].opaque,
       accepted: counters.accepted, requests: counters.requests, connectFailures: counters.connectFailures,
       resets: counters.resets, idleCloses: counters.idleCloses, retries: counters.retries,

@@ -54,6 +54,7 @@ extension FrontDoor {
   }
 
   func received(_ news: WorkerNews) {
+    if case .limitReached(let limit) = news { tallies.count(limit) }
     switch news {
     case .drained: start { await $0.checkDrained() }
     case .quiet: start { await $0.isQuietNow() }
@@ -111,6 +112,11 @@ extension FrontDoor {
       workers.drain(nil)
     }
     remember(receipt)
+    // Not where an earlier process made the switch.
+    if let began = switchStoredAt {
+      tallies.count(settled: receipt, microseconds: Instant.now().microseconds(since: began))
+      switchStoredAt = nil
+    }
     log.info(
       "settled",
       [

@@ -41,6 +41,8 @@ public actor FrontDoor {
   // The switch
   var machine: SwitchMachine
   var switchedAt: String?
+  /// Of the last switch, while its receipt is not settled; nil where an earlier process made it.
+  var switchStoredAt: Instant?
   let word: ActiveWord
   let workers: WorkerPool
   let store: StateStore

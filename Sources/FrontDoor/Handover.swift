@@ -134,6 +134,7 @@ extension FrontDoor {
   }
 
   func recordGivenUp(_ reason: String, from: Color, _ terms: Terms, held: Int64) {
+    tallies.handoversGivenUp += 1
     lastGivenUp = terms.handover?.client.map { (client: $0, reason: reason) }
     audit(
       "handover-given-up", by: terms.by,

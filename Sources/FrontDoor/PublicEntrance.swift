@@ -87,10 +87,6 @@ extension FrontDoor {
   }
 }
 
-extension FrontDoor {
-  func metrics() async -> HTTPResponse { HTTPResponse(text: "") }
-}
-
 extension HTTPResponse {
   init(_ refusal: AdminRefusal) {
     self.init(status: refusal.status, json: refusal.report)

@@ -32,10 +32,12 @@ extension FrontDoor {
           "changed": .string(report.changed.joined(separator: ",")),
           "needsRestart": .string(report.needsRestart.joined(separator: ",")),
         ])
+      tallies.reloads += 1
       publish("reload", "the configuration was read again")
       retryNames(resolved.failures)
       return .success(report)
     } catch {
+      tallies.reloadsRefused += 1
       return .failure(ErrorReport(code: "bad-config", message: "\(error)"))
     }
   }

@@ -37,6 +37,7 @@ struct TargetBook {
       free.append(slot)
     }
     retired = Set(slots.keys.filter { !wanted.contains($0) })
+    let before = Set(slots.values)
     var routes = Routes(targets: [:])
     for (id, settings) in listeners {
       var targets = ByColor<[Target]>(both: [])
@@ -49,6 +50,8 @@ struct TargetBook {
       }
       routes.targets[id] = targets
     }
+    routes.slotCount = Int(nextUnused)
+    routes.freshSlots = slots.values.filter { !before.contains($0) }
     return routes
   }
 
@@ -62,6 +65,18 @@ struct TargetBook {
 
   /// nil: its line was given up.
   func owner(of slot: Int32) -> (listener: ListenerID, color: Color)? { keys[slot].map { ($0.listener, $0.color) } }
+
+  /// One line that is in use, by what it stands for.
+  struct Entry {
+    let slot: Int32
+    let listener: ListenerID
+    let color: Color
+    let address: Address
+  }
+
+  var entries: [Entry] {
+    slots.map { Entry(slot: $0.value, listener: $0.key.listener, color: $0.key.color, address: $0.key.address) }
+  }
 
   /// For people; a target that is not configured any more has no name left once its line was given up.
   func name(of slot: Int32) -> String { keys[slot].map { "\($0.address)" } ?? "" }

@@ -183,6 +183,8 @@ extension FrontDoor {
         "persistMicroseconds": .count(receipt.persistMicroseconds), "persisted": .bool(receipt.persisted),
         "automatic": .bool(receipt.automatic), "cause": .string(receipt.cause.map { "\($0)" } ?? ""),
       ])
+    switchStoredAt = timing.storedAt
+    tallies.count(receipt, isRollback: state.previous == nil)
     remember(receipt)
     publish("switch", "\(from.rawValue) → \(state.active.rawValue)", receipt: receipt)
     if receipt.remaining == 0 {

@@ -66,5 +66,5 @@ public enum Account: UInt8, Sendable, CaseIterable {
   /// Production sessions that have no backend: parked, held, or on their way out.
   case waiting
 
-  init(_ color: Color) { self = color == .blue ? .blue : .green }
+  public init(_ color: Color) { self = color == .blue ? .blue : .green }
 }

@@ -25,6 +25,10 @@ public struct Target: Sendable {
 /// Where the sessions of each listener go. A value that is replaced whole at a reload.
 public struct Routes: Sendable {
   public var targets: [ListenerID: ByColor<[Target]>]
+  /// Every slot that a target has, or had, is below it.
+  public var slotCount = 0
+  /// Slots that have another target than before: what is counted for them begins anew.
+  public var freshSlots: [Int32] = []
   public init(targets: [ListenerID: ByColor<[Target]>]) { self.targets = targets }
 }
 

@@ -287,6 +287,8 @@ struct ConnectAttempt {
   var position: UInt8 = 0
   /// The next of the target's addresses.
   var nextAddress: UInt8 = 0
+  /// When the present address was first tried.
+  var began = Instant(nanoseconds: 0)
   /// The connect in progress, or the wait before trying again, must be over by then.
   var deadline = Instant.distantFuture
   /// Waiting to try the same address again: this machine, not the target, could not connect.

@@ -95,6 +95,7 @@ extension Worker {
     }
     sessionsByAccount[Int(sessions[token].account.rawValue)] += 1
     parkedSessions += 1
+    countAtListener(token, sessions[token].account) { $0.connections &+= 1 }
     do {
       try loop.watch(number: number, for: Self.interest, token.lane(0))
     } catch {
@@ -118,7 +119,10 @@ extension Worker {
       return
     }
     let color = claim.assignment.color
-    if sessions[token].assignment?.color != color { counters[Int(claim.account.rawValue)].accepted += 1 }
+    if sessions[token].assignment?.color != color {
+      counters[Int(claim.account.rawValue)].accepted += 1
+      countAtListener(token, isPreview ? .preview : Account(color)) { $0.assigned &+= 1 }
+    }
     join(token, claim.account)
     if claim.account == Account(confirmed.color) { handoverTally?.open += 1 }
     sessions[token].assignment = claim.assignment

@@ -122,9 +122,15 @@ extension Worker {
   private mutating func established(_ token: Token) {
     setPhase(token, .relaying)
     sessions[token].lastActivity = loop.now
-    if !sessions[token].exchange.isHTTP {
-      counters[Int(sessions[token].account.rawValue)].begun &+= 1
-      sessions[token].askedAt = loop.now
+    let isHTTP = sessions[token].exchange.isHTTP
+    count(token) { counters in
+      counters.established &+= 1
+      if !isHTTP { counters.begun &+= 1 }
+    }
+    if !isHTTP { sessions[token].askedAt = loop.now }
+    if !sessions[token].exchange.isPreview {
+      let time = UInt64(loop.now.microseconds(since: sessions[token].attempt.began))
+      ledger.connectTimes[sessions[token].exchange.color].add(microseconds: time)
     }
     // The connect timer usually stays armed: when it fires it finds the idle deadline. That is cheaper than moving it.
     if sessions[token].timer == .none || idleDeadline(token) < sessions[token].timerDeadline {
@@ -160,6 +166,7 @@ extension Worker {
 
   private mutating func beginAttempt(_ token: Token) {
     sessions[token].attempt.isRetrying = false
+    sessions[token].attempt.began = loop.now
     sessions[token].attempt.deadline = loop.now.advanced(milliseconds: settings.connectTimeout)
   }
 
@@ -194,6 +201,7 @@ extension Worker {
   private mutating func addressFailed(_ token: Token, _ errno: Errno) {
     let target = sessions[token].target
     if target >= 0 {
+      count(token) { $0.failedAttempts &+= 1 }
       // Told once, not for each session that finds the same.
       if !shared.board.isAvoided(target, at: loop.now) { shared.news(.connectFailed(target: target, errno)) }
       shared.board.avoid(target, until: loop.now.advanced(milliseconds: Self.avoidTime))
@@ -225,6 +233,7 @@ extension Worker {
     if !sessions[token].attempt.isCounted {
       sessions[token].attempt.isCounted = true
       counters[Int(account.rawValue)].connectFailures += 1
+      countAtListener(token, account) { $0.connectFailures &+= 1 }
       if wasLeftBehind(account, sessions[token].assignment) { tally.connectFailures += 1 }
     }
     let patience = sessions[token].attempt.patience

@@ -48,7 +48,7 @@ extension Worker {
 
   /// Takes the requests that met a close to another connection.
   mutating func sendAgain(_ token: Token) {
-    counters[Int(sessions[token].account.rawValue)].retries += 1
+    count(token) { $0.retries += 1 }
     park(token)
     sessions[token].sendAgain(&lane)
     postpone(token)
@@ -67,6 +67,13 @@ extension Worker {
   /// Gives the client the answer that no backend will give; a reset, where it is in the middle of one or does not speak
   /// HTTP.
   mutating func refuse(_ token: Token, _ refusal: Refusal) {
+    countAtListener(token, sessions[token].account) { counters in
+      switch refusal {
+      case .badGateway: counters.unreachable &+= 1
+      case .gatewayTimeout: counters.timedOut &+= 1
+      case .held: counters.heldTooLong &+= 1
+      }
+    }
     leaveTarget(token)
     // Its bytes may not have been looked at yet: they tell whether it speaks HTTP at all.
     let hasNoBody = sessions[token].expectsNoBody(&lane)

@@ -74,6 +74,7 @@ extension Worker {
   /// Has a session wait for the end of the hold. What its client sends stays in the kernel.
   mutating func hold(_ token: Token) {
     setPhase(token, .held)
+    countAtListener(token, sessions[token].account) { $0.held &+= 1 }
     if heldQueue.count - heldQueueStart > 2 * heldSessions + 64 {
       // In a long hold clients give up, and others come.
       heldQueue = heldQueue[heldQueueStart...].filter { sessions.contains($0) && sessions[$0].phase == .held }

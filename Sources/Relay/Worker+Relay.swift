@@ -54,9 +54,10 @@ extension Worker {
     let bytesOut = sessions[token].outbound.bytes &- before.1
     if bytesIn | bytesOut != 0 {
       sessions[token].lastActivity = loop.now
-      let account = Int(sessions[token].account.rawValue)
-      counters[account].bytesIn &+= bytesIn
-      counters[account].bytesOut &+= bytesOut
+      count(token) { counters in
+        counters.bytesIn &+= bytesIn
+        counters.bytesOut &+= bytesOut
+      }
     }
     if sessions[token].exchange.isHTTP {
       watchExchange(token)
@@ -84,7 +85,7 @@ extension Worker {
       if lane.isStopping, endAtBoundary(token) || !sessions[token].inbound.hasHeldBytes { break }
       park(token)
     case .backendLeft:
-      counters[Int(sessions[token].account.rawValue)].idleCloses += 1
+      count(token) { $0.idleCloses += 1 }
       if lane.isStopping, endAtBoundary(token) { break }
       park(token)
     case .sendAgain: sendAgain(token)
@@ -200,7 +201,7 @@ extension Worker {
   mutating func requestClose(_ token: Token, _ outcome: DrainOutcome, resets: Bool) {
     guard sessions[token].phase != .closing else { return }
     if sessions[token].phase == .resetting && sessions[token].brokeAtBackend {
-      counters[Int(sessions[token].account.rawValue)].resets += 1
+      count(token) { $0.resets += 1 }
       if sessions[token].isUnanswered { brokeOff(token) }
     }
     setPhase(token, .closing)
@@ -212,6 +213,10 @@ extension Worker {
       leaveTarget(closing.token)
       var session = sessions.remove(closing.token)
       loop.timers.cancel(session.timer)
+      if !session.exchange.isPreview {
+        ledger.sessionEnded(
+          of: session.assignment?.color, microseconds: UInt64(loop.now.microseconds(since: session.startedAt)))
+      }
       session.inbound.discard(&lane)
       session.outbound.discard(&lane)
       session.exchange.dropCopy(&lane)

@@ -19,20 +19,21 @@ extension Worker {
   /// Times are those of the ticks, which the loop knows anyway.
   @inline(__always)
   mutating func watchExchange(_ token: Token) {
-    let account = sessions[token].account
     let requests = sessions[token].exchange.takeUncounted()
     if requests != 0 {
-      counters[Int(account.rawValue)].requests &+= UInt64(requests)
-      counters[Int(account.rawValue)].begun &+= UInt64(requests)
+      count(token) { counters in
+        counters.requests &+= UInt64(requests)
+        counters.begun &+= UInt64(requests)
+      }
       if sessions[token].askedAt == .distantFuture { sessions[token].askedAt = loop.now }
     }
     let answered = sessions[token].exchange.tracker.takeAnswered()
     if answered.all != 0 {
-      counters[Int(account.rawValue)].answers &+= UInt64(answered.all)
-      if answered.serverErrors != 0 {
-        counters[Int(account.rawValue)].serverErrors &+= UInt64(answered.serverErrors)
-        note(.serverErrors, token)
+      count(token) { counters in
+        counters.answers &+= UInt64(answered.all)
+        counters.serverErrors &+= UInt64(answered.serverErrors)
       }
+      if answered.serverErrors != 0 { note(.serverErrors, token) }
     }
     let hasAnswerBegun = sessions[token].exchange.tracker.hasAnswerBegun
     if answered.all != 0 || hasAnswerBegun, sessions[token].askedAt != .distantFuture {
@@ -75,7 +76,7 @@ extension Worker {
 
   /// The backend broke off before the first byte of its answer.
   mutating func brokeOff(_ token: Token) {
-    counters[Int(sessions[token].account.rawValue)].earlyResets &+= 1
+    count(token) { $0.earlyResets &+= 1 }
     note(.resets, token)
   }
 

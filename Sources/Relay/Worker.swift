@@ -48,6 +48,7 @@ struct Worker: ~Copyable {
 
   var sessionsByAccount = InlineArray<4, Int>(repeating: 0)
   var counters = InlineArray<4, TrafficCounters>(repeating: TrafficCounters())
+  var ledger = Ledger()
   var parkedSessions = 0
   var heldSessions = 0
 
@@ -99,6 +100,7 @@ struct Worker: ~Copyable {
   var hasMail = false
   var mail: [WorkerOrder] = []
   var replies: [(closed: DrainTally, reply: @Sendable (WorkerReport) -> Void)] = []
+  var measuring: [@Sendable (Measures) -> Void] = []
 
   /// A session to close at the end of the tick.
   struct Closing {
@@ -144,6 +146,11 @@ struct Worker: ~Copyable {
     if hasMail { readMail() }
     if !closes.isEmpty { performCloses() }
     if !replies.isEmpty { answerReplies() }
+    if !measuring.isEmpty {
+      let measures = measures()
+      for reply in measuring { reply(measures) }
+      measuring.removeAll()
+    }
   }
 
   private mutating func handle(_ token: Token, _ readiness: Readiness) {
@@ -203,6 +210,7 @@ struct Worker: ~Copyable {
         done()
       case .apply(let routes, let settings): apply(routes, settings)
       case .confirm(let assignment, let reply): replies.append((confirm(assignment), reply))
+      case .measure(let reply): measuring.append(reply)
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)
       case .hold(let order): changeHold(order)
@@ -216,6 +224,7 @@ struct Worker: ~Copyable {
 
   private mutating func apply(_ routes: Routes, _ settings: RelaySettings) {
     self.routes = routes
+    ledger.prepare(for: routes)
     self.settings = settings
     loop.polling.mode = settings.busyPoll
     lane.pipes.isUsed = settings.splices

@@ -9,6 +9,9 @@ public struct TrafficCounters: Equatable, Sendable {
   public var connectFailures: UInt64 = 0
   /// Sessions that the backend reset.
   public var resets: UInt64 = 0
+  /// Connections to backends that were made, and attempts at an address that failed.
+  public var established: UInt64 = 0
+  public var failedAttempts: UInt64 = 0
   /// What its backends were given to do: sessions (tcp) that were connected, and requests (http).
   public var begun: UInt64 = 0
   /// Sessions (tcp) and requests (http) that the backend broke off before the first byte of its answer.
@@ -35,6 +38,8 @@ public struct TrafficCounters: Equatable, Sendable {
     sum.connects += other.connects
     sum.connectFailures += other.connectFailures
     sum.resets += other.resets
+    sum.established += other.established
+    sum.failedAttempts += other.failedAttempts
     sum.begun += other.begun
     sum.earlyResets += other.earlyResets
     sum.requests += other.requests

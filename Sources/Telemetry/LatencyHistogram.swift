@@ -8,11 +8,18 @@ public struct LatencyHistogram: Sendable {
   public static let bucketCount = 224
 
   @usableFromInline var counts: InlineArray<224, UInt64>
+  @usableFromInline var added: UInt64 = 0
 
   public init() { counts = InlineArray(repeating: 0) }
 
   @inlinable
-  public mutating func add(microseconds: UInt64) { counts[Self.bucket(of: microseconds)] &+= 1 }
+  public mutating func add(microseconds: UInt64) {
+    counts[Self.bucket(of: microseconds)] &+= 1
+    added &+= microseconds
+  }
+
+  /// Of all that was added, in microseconds.
+  public var sum: UInt64 { added }
 
   @inlinable
   static func bucket(of microseconds: UInt64) -> Int {
@@ -58,13 +65,25 @@ public struct LatencyHistogram: Sendable {
     return sum
   }
 
+  /// How many are in buckets that end at `microseconds` or before.
+  public func count(below microseconds: UInt64) -> UInt64 {
+    var sum: UInt64 = 0
+    for bucket in counts.indices {
+      if Self.upperBound(of: bucket) > microseconds { break }
+      sum += counts[bucket]
+    }
+    return sum
+  }
+
   public static func += (sum: inout LatencyHistogram, other: LatencyHistogram) {
+    sum.added &+= other.added
     for bucket in sum.counts.indices { sum.counts[bucket] &+= other.counts[bucket] }
   }
 
   /// What has come since an earlier look at the same histogram.
   public func since(_ earlier: LatencyHistogram) -> LatencyHistogram {
     var difference = self
+    difference.added &-= min(earlier.added, added)
     for bucket in counts.indices { difference.counts[bucket] &-= min(earlier.counts[bucket], counts[bucket]) }
     return difference
   }

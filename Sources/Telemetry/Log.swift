@@ -29,6 +29,7 @@ public final class Log: Sendable {
   private struct Queue {
     var lines: [String] = []
     var dropped = 0
+    var allDropped: UInt64 = 0
     var isWriting = false
   }
 
@@ -69,10 +70,18 @@ public final class Log: Sendable {
     guard level <= self.level else { return }
     let line = LogLine.render(format, time: .now(), level: level, event: event, fields)
     queue.withLock { queue in
-      if queue.lines.count < Self.capacity { queue.lines.append(line) } else { queue.dropped += 1 }
+      if queue.lines.count < Self.capacity {
+        queue.lines.append(line)
+      } else {
+        queue.dropped += 1
+        queue.allDropped += 1
+      }
     }
     wakeUp.signal()
   }
+
+  /// Lines that did not fit, since the start.
+  public var lost: UInt64 { queue.withLock { $0.allDropped } }
 
   /// Waits until everything has been handed to the kernel, or the time is over; at the end of the process.
   public func flush(withinMilliseconds limit: Int64) {

@@ -1,0 +1,252 @@
+import EventCore
+import LinuxIO
+import Switching
+public import Telemetry
+
+/// What happened at one listener, for one account; what has no listener or no color of its own is counted as `waiting`.
+public struct ListenerCounters: Equatable, Sendable {
+  /// Connections of clients that were accepted.
+  public var connections: UInt64 = 0
+  /// Sessions that were claimed for a color.
+  public var assigned: UInt64 = 0
+  /// Sessions that found no target of their color.
+  public var connectFailures: UInt64 = 0
+  /// Sessions that had to wait in a hold; each time they did.
+  public var held: UInt64 = 0
+  /// What the front door told clients in a backend's place; with protocol tcp by closing their connection.
+  public var unreachable: UInt64 = 0
+  public var timedOut: UInt64 = 0
+  public var heldTooLong: UInt64 = 0
+
+  public init() {}
+
+  public static func += (sum: inout ListenerCounters, other: ListenerCounters) {
+    sum.connections &+= other.connections
+    sum.assigned &+= other.assigned
+    sum.connectFailures &+= other.connectFailures
+    sum.held &+= other.held
+    sum.unreachable &+= other.unreachable
+    sum.timedOut &+= other.timedOut
+    sum.heldTooLong &+= other.heldTooLong
+  }
+}
+
+/// Sessions that a listener has at present, of one account.
+public struct ListenerCensus: Equatable, Sendable {
+  public var sessions = 0
+  public var held = 0
+  public var parked = 0
+
+  public init() {}
+
+  public static func += (sum: inout ListenerCensus, other: ListenerCensus) {
+    sum.sessions += other.sessions
+    sum.held += other.held
+    sum.parked += other.parked
+  }
+}
+
+/// Rows of counters that one worker writes. Raw storage: the byte path adds to it, and must not look after references.
+@safe struct CounterTable<Row: Sendable>: ~Copyable {
+  private let empty: Row
+  private var rows: UnsafeMutablePointer<Row>
+  private(set) var count = 0
+
+  init(of empty: Row) {
+    self.empty = empty
+    unsafe rows = .allocate(capacity: 0)
+  }
+
+  deinit {
+    unsafe rows.deinitialize(count: count)
+    unsafe rows.deallocate()
+  }
+
+  /// Makes room for at least so many rows.
+  mutating func grow(to wanted: Int) {
+    guard wanted > count else { return }
+    let larger = UnsafeMutablePointer<Row>.allocate(capacity: wanted)
+    unsafe larger.moveInitialize(from: rows, count: count)
+    unsafe (larger + count).initialize(repeating: empty, count: wanted - count)
+    unsafe rows.deallocate()
+    unsafe rows = larger
+    count = wanted
+  }
+
+  mutating func clear(_ row: Int) { self[row] = empty }
+
+  subscript(row: Int) -> Row {
+    @inline(__always) _read {
+      precondition(row >= 0 && row < count)
+      yield unsafe rows[row]
+    }
+    @inline(__always) _modify {
+      precondition(row >= 0 && row < count)
+      yield unsafe &rows[row]
+    }
+  }
+
+  func copied() -> [Row] { (0..<count).map { self[$0] } }
+}
+
+/// What the metrics tell beside the counts by color: of each listener and target, and how long things took. A worker writes
+/// it; the control thread asks for a copy when somebody reads the metrics.
+struct Ledger: ~Copyable {
+  private var targets = CounterTable(of: TrafficCounters())
+  private var listeners = CounterTable(of: ListenerCounters())
+  var connectTimes = ByColor(both: LatencyHistogram())
+  private var sessionTimes = InlineArray<3, LatencyHistogram>(repeating: LatencyHistogram())
+
+  /// Before sessions find their way by these routes.
+  mutating func prepare(for routes: Routes) {
+    targets.grow(to: routes.slotCount * 2)
+    for slot in routes.freshSlots {
+      targets.clear(Self.row(slot, isPreview: false))
+      targets.clear(Self.row(slot, isPreview: true))
+    }
+    let highest = routes.targets.keys.map(\.number).max() ?? 0
+    listeners.grow(to: (Int(highest) + 1) * Account.allCases.count)
+  }
+
+  /// Changes what is counted for a target; nothing where there is none.
+  @inline(__always)
+  mutating func count(target slot: Int32, isPreview: Bool, _ change: (inout TrafficCounters) -> Void) {
+    guard slot >= 0 else { return }
+    change(&targets[Self.row(slot, isPreview: isPreview)])
+  }
+
+  @inline(__always)
+  mutating func count(_ listener: ListenerID, _ account: Account, _ change: (inout ListenerCounters) -> Void) {
+    let row = Self.row(listener, account)
+    guard row < listeners.count else { return }
+    change(&listeners[row])
+  }
+
+  mutating func sessionEnded(of color: Color?, microseconds: UInt64) {
+    sessionTimes[Self.index(color)].add(microseconds: microseconds)
+  }
+
+  /// - Parameter census: by listener and account, as `Measures.listeners`.
+  func measures(census: [ListenerCensus], firstByte: ByColor<LatencyHistogram>, ofSessions: ByColor<LatencyHistogram>)
+    -> Measures
+  {
+    Measures(
+      targets: targets.copied(), listeners: listeners.copied(), census: census, connectTimes: connectTimes,
+      firstByte: firstByte, firstByteOfSessions: ofSessions,
+      sessionTimes: sessionTimes.indices.map { sessionTimes[$0] })
+  }
+
+  var listenerRows: Int { listeners.count }
+
+  static func row(_ listener: ListenerID, _ account: Account) -> Int {
+    Int(listener.number) * Account.allCases.count + Int(account.rawValue)
+  }
+
+  fileprivate static func row(_ slot: Int32, isPreview: Bool) -> Int { Int(slot) * 2 + (isPreview ? 1 : 0) }
+
+  fileprivate static func index(_ color: Color?) -> Int {
+    switch color {
+    case .blue: 0
+    case .green: 1
+    case nil: 2
+    }
+  }
+}
+
+/// A copy of the ledgers of all workers, added up.
+public struct Measures: Sendable {
+  private var targets: [TrafficCounters]
+  private var listeners: [ListenerCounters]
+  private var census: [ListenerCensus]
+  public private(set) var connectTimes: ByColor<LatencyHistogram>
+  /// Protocol http.
+  public private(set) var firstByte: ByColor<LatencyHistogram>
+  /// Protocol tcp.
+  public private(set) var firstByteOfSessions: ByColor<LatencyHistogram>
+  private var sessionTimes: [LatencyHistogram]
+
+  fileprivate init(
+    targets: [TrafficCounters], listeners: [ListenerCounters], census: [ListenerCensus],
+    connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
+    firstByteOfSessions: ByColor<LatencyHistogram>, sessionTimes: [LatencyHistogram]
+  ) {
+    self.targets = targets
+    self.listeners = listeners
+    self.census = census
+    self.connectTimes = connectTimes
+    self.firstByte = firstByte
+    self.firstByteOfSessions = firstByteOfSessions
+    self.sessionTimes = sessionTimes
+  }
+
+  /// Production sessions, or those of the preview, at one target.
+  public func counters(ofTarget slot: Int32, isPreview: Bool) -> TrafficCounters {
+    value(of: targets, Ledger.row(slot, isPreview: isPreview)) ?? TrafficCounters()
+  }
+
+  public func counters(of listener: ListenerID, _ account: Account) -> ListenerCounters {
+    value(of: listeners, Ledger.row(listener, account)) ?? ListenerCounters()
+  }
+
+  public func census(of listener: ListenerID, _ account: Account) -> ListenerCensus {
+    value(of: census, Ledger.row(listener, account)) ?? ListenerCensus()
+  }
+
+  /// How long sessions lasted whose last color was this one; nil: that never had any.
+  public func sessionTimes(of color: Color?) -> LatencyHistogram { sessionTimes[Ledger.index(color)] }
+
+  private func value<Row>(of rows: [Row], _ index: Int) -> Row? { rows.indices.contains(index) ? rows[index] : nil }
+
+  static func + (a: Measures, b: Measures) -> Measures {
+    var sum = a
+    add(b.targets, to: &sum.targets, +=)
+    add(b.listeners, to: &sum.listeners, +=)
+    add(b.census, to: &sum.census, +=)
+    for color in Color.allCases {
+      sum.connectTimes[color] += b.connectTimes[color]
+      sum.firstByte[color] += b.firstByte[color]
+      sum.firstByteOfSessions[color] += b.firstByteOfSessions[color]
+    }
+    add(b.sessionTimes, to: &sum.sessionTimes, +=)
+    return sum
+  }
+
+  /// Workers may have heard of new routes already, or not yet.
+  private static func add<Row>(_ rows: [Row], to sum: inout [Row], _ add: (inout Row, Row) -> Void) {
+    for index in rows.indices {
+      if index < sum.count { add(&sum[index], rows[index]) } else { sum.append(rows[index]) }
+    }
+  }
+}
+
+extension Worker {
+  /// Counts something for a session's account and for its target.
+  @inline(__always)
+  mutating func count(_ token: Token, _ change: (inout TrafficCounters) -> Void) {
+    let account = sessions[token].account
+    change(&counters[Int(account.rawValue)])
+    ledger.count(target: sessions[token].target, isPreview: sessions[token].exchange.isPreview, change)
+  }
+
+  /// Counts something for a session's listener.
+  mutating func countAtListener(_ token: Token, _ account: Account, _ change: (inout ListenerCounters) -> Void) {
+    ledger.count(sessions[token].listener, account, change)
+  }
+
+  /// Looks at all sessions: some ten microseconds a thousand.
+  func measures() -> Measures {
+    var census = Array(repeating: ListenerCensus(), count: ledger.listenerRows)
+    for slot in 0..<sessions.highWater {
+      guard let token = sessions.token(at: slot) else { continue }
+      let row = Ledger.row(sessions[token].listener, sessions[token].account)
+      guard row < census.count else { continue }
+      census[row].sessions += 1
+      switch sessions[token].phase {
+      case .held: census[row].held += 1
+      case .parked: census[row].parked += 1
+      case .connecting, .relaying, .resetting, .lingering, .closing: break
+      }
+    }
+    return ledger.measures(census: census, firstByte: firstByte, ofSessions: firstByteOfSessions)
+  }
+}
