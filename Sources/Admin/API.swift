@@ -33,7 +33,9 @@ public struct StatusReport: Codable, Equatable, Sendable {
   public var recent: RecentReport?
 
   /// The first that applies.
-  public enum Phase: String, Codable, Sendable, CaseIterable { case stopping, paused, holding, ramping, baking, draining, steady }
+  public enum Phase: String, Codable, Sendable, CaseIterable {
+    case stopping, paused, holding, ramping, baking, draining, steady
+  }
 
   public init(
     version: String, pid: Int32, startedAt: String, active: Color, previous: Color?, generation: UInt64,
@@ -426,8 +428,8 @@ public struct ReloadReport: Codable, Equatable, Sendable {
 /// One line of `GET /v1/events`.
 public struct EventReport: Codable, Equatable, Sendable {
   public var at: String
-  /// switch, drain, settled, pause, resume, hold, handover-given-up, reload, limit, target-unreachable, target-up,
-  /// target-down, bake, bake-passed, bake-failed, ramp, stopping
+  /// switch, drain, drain-changed, settled, pause, resume, hold, handover-given-up, reload, reload-refused, limit,
+  /// target-unreachable, target-up, target-down, bake, bake-passed, bake-failed, ramp, no-way-back, trial-waits, stopping
   public var event: String
   public var message: String
   /// With `switch` and `settled`.

@@ -18,8 +18,8 @@ extension FrontDoor {
     share[active] = 100 - share[active]
     var status = StatusReport(
       version: launch.version, pid: Process.identifier, startedAt: startedAt.description, active: active,
-      previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt, phase: presentPhase,
-      share: share,
+      previous: machine.state.previous, generation: machine.state.generation, switchedAt: switchedAt,
+      phase: presentPhase, share: share,
       colors: ByColor(blue: colorReport(.blue, report), green: colorReport(.green, report)), held: report.held,
       parked: report.parked, hold: holding.map { holdReport($0, report) },
       drain: drain.map { drainReport($0, report) },
@@ -220,6 +220,7 @@ extension FrontDoor {
           "uid": .count(by.uid), "pid": .count(by.pid),
           "change": .string(longer == nil ? "end now" : "extend by \(request.extend ?? "")"),
         ])
+      publish("drain-changed", request.extend.map { "the drain has \($0) more" } ?? "the drain ends now")
     }
     return .success(await status())
   }

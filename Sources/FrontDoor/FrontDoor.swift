@@ -262,8 +262,8 @@ public actor FrontDoor {
   /// Descriptors that sessions never get, so that the operator is always heard: admin connections, the files and
   /// sockets of each worker and listener, pipes, and some to spare for the state file and a reload.
   private static func reservedDescriptors(_ settings: Settings) -> Int {
-    64 + HTTPServer.Limits().connections + PublicSocket.limits.connections + 4 * workerCount(settings) + 4 * max(16, settings.listeners.count)
-      + 2 * PipeBudget.ofThisSystem().limit
+    64 + HTTPServer.Limits().connections + PublicSocket.limits.connections + 4 * workerCount(settings)
+      + 4 * max(16, settings.listeners.count) + 2 * PipeBudget.ofThisSystem().limit
   }
 
   /// The sessions that the descriptor limit allows: each has a client's and a backend's. Where the limit is small, half

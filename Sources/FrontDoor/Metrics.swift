@@ -37,7 +37,8 @@ extension FrontDoor {
       "bgproxy_share_ratio", .gauge, "Share of new sessions and clients that goes to this color.",
       byColor { ($0 == state.active ? 100 - share : share) / 100 })
     text.add(
-      "bgproxy_generation", .gauge, "Counts switches; it survives restarts.", [MetricsText.Sample([], state.generation)])
+      "bgproxy_generation", .gauge, "Counts switches; it survives restarts.", [MetricsText.Sample([], state.generation)]
+    )
     let phase = presentPhase
     text.add(
       "bgproxy_phase", .gauge, "The phase that bgproxyctl status shows: 1 for the one in force.",
@@ -49,7 +50,8 @@ extension FrontDoor {
       "bgproxy_draining_sessions", .gauge, "Sessions of this color that drain.",
       byColor { Double(draining($0, report)) })
     text.add(
-      "bgproxy_drain_deadline_timestamp_seconds", .gauge, "When what still drains is reset; absent where nothing drains.",
+      "bgproxy_drain_deadline_timestamp_seconds", .gauge,
+      "When what still drains is reset; absent where nothing drains.",
       drain.map { [MetricsText.Sample([], Double($0.deadlineOnWall.microseconds) / 1_000_000)] } ?? [])
     text.add(
       "bgproxy_state_persisted", .gauge, "Whether the state in force is on disk.",
@@ -76,10 +78,10 @@ extension FrontDoor {
       let name = settings.name
       if settings.preview != nil { figures[name, default: ListenerFigures()].hasPreview = true }
       for account in Account.allCases {
-        figures[name, default: ListenerFigures()].counters[account, default: ListenerCounters()]
-          += measures.counters(of: id, account)
-        figures[name, default: ListenerFigures()].census[account, default: ListenerCensus()]
-          += measures.census(of: id, account)
+        figures[name, default: ListenerFigures()].counters[account, default: ListenerCounters()] += measures.counters(
+          of: id, account)
+        figures[name, default: ListenerFigures()].census[account, default: ListenerCensus()] += measures.census(
+          of: id, account)
       }
     }
     let names = figures.keys.sorted()
@@ -168,8 +170,8 @@ extension FrontDoor {
       for isPreview in listener.preview == nil ? [false] : [false, true] {
         let kind = isPreview ? "preview" : "production"
         let figures = TargetFigures(labels: labels + [("traffic", kind)])
-        traffic[key + "\n" + kind, default: figures].counters
-          += measures.counters(ofTarget: entry.slot, isPreview: isPreview)
+        traffic[key + "\n" + kind, default: figures].counters += measures.counters(
+          ofTarget: entry.slot, isPreview: isPreview)
       }
     }
     let sortedLines = lines.sorted { $0.key < $1.key }.map(\.value)
@@ -185,7 +187,8 @@ extension FrontDoor {
       "bgproxy_target_healthy", .gauge, "Whether the probes of this target succeed; absent until known.",
       sortedLines.compactMap { line in line.healthy.map { MetricsText.Sample(line.labels, $0) } })
     counter("bgproxy_target_connects_total", "Connections to this target that were made.", \.established)
-    counter("bgproxy_target_connect_failures_total", "Attempts to connect to this target that failed.", \.failedAttempts)
+    counter(
+      "bgproxy_target_connect_failures_total", "Attempts to connect to this target that failed.", \.failedAttempts)
     counter("bgproxy_requests_total", "Requests sent to this target; protocol http.", \.requests)
     counter("bgproxy_responses_total", "Final responses of this target; protocol http.", \.answers)
     counter(
@@ -294,7 +297,8 @@ extension FrontDoor {
     text.add(
       "bgproxy_readers_dropped_total", .counter, "Readers of events or answers that did not read.",
       [MetricsText.Sample([], tallies.readersDropped)])
-    text.add("bgproxy_log_lines_lost_total", .counter, "Log lines that nobody took.", [MetricsText.Sample([], log.lost)])
+    text.add(
+      "bgproxy_log_lines_lost_total", .counter, "Log lines that nobody took.", [MetricsText.Sample([], log.lost)])
     text.add(
       "bgproxy_build_info", .gauge, "The version of this front door.",
       [MetricsText.Sample([("version", launch.version)], 1)])

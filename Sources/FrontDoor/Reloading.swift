@@ -38,6 +38,7 @@ extension FrontDoor {
       return .success(report)
     } catch {
       tallies.reloadsRefused += 1
+      publish("reload-refused", "nothing was changed: \(error)")
       return .failure(ErrorReport(code: "bad-config", message: "\(error)"))
     }
   }

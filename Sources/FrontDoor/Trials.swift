@@ -80,9 +80,9 @@ extension FrontDoor {
       tellTrial(
         "ramp", state.active.other,
         "\(trial.share) % of the clients go to \(state.active.other.rawValue) for \(time): "
-          + "step \(step + 1) of \(trial.steps.count)")
+          + "step \(step + 1) of \(trial.steps.count)", trial)
     } else {
-      tellTrial("bake", state.active, "\(state.active.rawValue) is watched for \(time)")
+      tellTrial("bake", state.active, "\(state.active.rawValue) is watched for \(time)", trial)
     }
   }
 
@@ -230,8 +230,18 @@ extension FrontDoor {
     }
   }
 
-  private func tellTrial(_ event: String, _ color: Color, _ message: String) {
-    log.info(event, ["color": .string(color.rawValue), "message": .string(message)])
+  /// - Parameter trial: where the line is to tell who asked for it.
+  private func tellTrial(_ event: String, _ color: Color, _ message: String, _ trial: Trial? = nil) {
+    var fields: [(key: String, value: LogValue)] = [
+      (key: "color", value: .string(color.rawValue)), (key: "message", value: .string(message)),
+    ]
+    if let trial {
+      fields += [
+        (key: "uid", value: .count(trial.by.uid)), (key: "pid", value: .count(trial.by.pid)),
+        (key: "reason", value: .string(trial.reason ?? "")),
+      ]
+    }
+    log.write(.info, event, fields)
     publish(event, message)
   }
 
