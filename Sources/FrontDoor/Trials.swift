@@ -75,14 +75,15 @@ extension FrontDoor {
   func beginWatch(_ state: PairState) {
     guard let trial = state.trial, let watch else { return }
     lookLater(Self.lookPause)
-    let time = formatDuration(max(0, watch.deadline.milliseconds(since: .now()) + 500) / 1000 * 1000)
+    let left = max(0, watch.deadline.milliseconds(since: .now()))
+    let time = formatDuration(left < 1000 ? left : (left + 500) / 1000 * 1000)
     if let step = trial.step {
       tellTrial(
         "ramp", state.active.other,
         "\(trial.share) % of the clients go to \(state.active.other.rawValue) for \(time): "
-          + "step \(step + 1) of \(trial.steps.count)", trial)
+          + "step \(step + 1) of \(trial.steps.count)", askedFor: step == 0 ? trial : nil)
     } else {
-      tellTrial("bake", state.active, "\(state.active.rawValue) is watched for \(time)", trial)
+      tellTrial("bake", state.active, "\(state.active.rawValue) is watched for \(time)")
     }
   }
 
@@ -230,8 +231,8 @@ extension FrontDoor {
     }
   }
 
-  /// - Parameter trial: where the line is to tell who asked for it.
-  private func tellTrial(_ event: String, _ color: Color, _ message: String, _ trial: Trial? = nil) {
+  /// - Parameter trial: where this is what an operator asked for, and no switch tells who.
+  private func tellTrial(_ event: String, _ color: Color, _ message: String, askedFor trial: Trial? = nil) {
     var fields: [(key: String, value: LogValue)] = [
       (key: "color", value: .string(color.rawValue)), (key: "message", value: .string(message)),
     ]

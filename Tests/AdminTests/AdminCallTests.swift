@@ -57,8 +57,7 @@ private func refusal(_ method: String, _ target: String, _ body: String = "") ->
 
   @Test(arguments: [
     "/", "/v1", "/v1/", "/v1/status/", "/V1/status", "/v1/paus", "/v1/resume/", "/v1/health/", "/v1/upgrade",
-    "/metrics",
-    "*",
+    "/metrics/", "*",
   ])
   func whatIsNotServedIsNotFound(_ path: String) {
     for method in ["GET", "POST"] {

@@ -27,7 +27,7 @@ import Testing
           { name: "web", bind: "127.0.0.1:0", protocol: "http", preview: "unix:/run/p", blue: ["a:1", "[::1]:2"],
             green: ["unix:/run/g"] },
           { bind: ":0", blue: ["a:1"], green: ["a:1"] } ],
-        active: "green", stateFile: "/s", workers: 0x10, admin: { socket: "/a", mode: "600", group: "ops" },
+        active: "green", stateFile: "/s", workers: 0x10, admin: { socket: "/a", mode: "600", group: "ops", metrics: "[::1]:9180" },
         drain: { timeout: "0s", spread: "1h" }, timeouts: { connect: "1ms", idle: "2m", halfClosed: "8760h", hold: "2s" },
         limits: { sessions: +9000 } }
       """)
@@ -38,7 +38,9 @@ import Testing
     #expect(settings.active == .green)
     #expect(settings.stateFile == "/s")
     #expect(settings.workers == 16)
-    #expect(settings.admin == AdminSettings(socket: "/a", mode: 0o600, group: "ops"))
+    #expect(
+      settings.admin
+        == AdminSettings(socket: "/a", mode: 0o600, group: "ops", metrics: .host("::1", port: 9180)))
     #expect(settings.drain == DrainSettings(timeout: 0, spread: 3_600_000))
     #expect(settings.timeouts == TimeoutSettings(connect: 1, idle: 120_000, halfClosed: 31_536_000_000, hold: 2000))
     #expect(settings.limits.sessions == 9000)
@@ -51,6 +53,7 @@ import Testing
     var expected = try load(smallest)
     expected.listeners = settings.listeners
     expected.admin.group = "bgproxy"
+    expected.admin.metrics = .host("127.0.0.1", port: 9180)
     #expect(settings == expected, "the sample shows the defaults")
   }
 

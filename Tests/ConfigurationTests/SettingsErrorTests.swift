@@ -62,7 +62,10 @@ private let busyPoll = "\"auto\", \"off\" or microseconds such as \"50us\", from
     Refused(
       "timeouts: { hold: '0s' }}", 2, 19, "timeouts.hold",
       "expected a duration such as \"250ms\", \"30s\", \"5m\" or \"1h\" from 1ms to 8760h, found \"0s\""),
-    Refused("admin: { metrics: ':1' }}", 2, 10, "admin.metrics", "metrics is not built yet"),
+    Refused("admin: { metrics: 9180 }}", 2, 19, "admin.metrics", "expected an address, found 9180"),
+    Refused(
+      "admin: { metrics: ':80' }}", 2, 19, "admin.metrics",
+      "expected an address of its own, found :80, which the listener main takes"),
     Refused("active: 'red'}", 2, 9, "active", "expected \"blue\" or \"green\", found \"red\""),
     Refused("active: null}", 2, 9, "active", "expected \"blue\" or \"green\", found null"),
     Refused(

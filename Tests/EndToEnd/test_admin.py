@@ -230,8 +230,6 @@ class BadInput(Case):
     def test_46_what_is_not_built_is_refused_by_name(self) -> None:
         for path in ("/v1/upgrade",):
             self.assertEqual(self.door.admin("POST", path, {})[0], 404, path)
-        for path in ("/metrics",):
-            self.assertEqual(self.door.admin("GET", path)[0], 404, path)
 
     def test_46_unknown_paths_and_methods(self) -> None:
         for path in ("/", "/v1", "/v1/", "/v2/status", "/v1/status/", "/v1/../v1/status", "/V1/STATUS", "//v1/status"):

@@ -81,7 +81,6 @@ class ConfigFile(Case):
     def test_what_is_not_built_is_refused_by_name(self) -> None:
         proxied = MAIN.replace("bind", 'proxyProtocol: "v2", bind')
         self.assertRefused("{ listeners: [" + proxied + "] }", "proxyProtocol")
-        self.assertRefused("{ listeners: [" + MAIN + "],\n admin: { metrics: '127.0.0.1:0' } }", "metrics", line=2)
 
     def test_garbage_traps_nothing(self) -> None:
         for text in (b"\x00", b"\xff\xfe\x00", os.urandom(5000), b"{" * 100_000, b"[" * 100_000, b'{"a":' * 50_000,
@@ -150,10 +149,6 @@ class Options(Case):
         self.assertUsage("--listen", ":0", *two, "--log-format", "xml", words=("xml",))
         self.assertUsage("--listen", ":0", *two, "more", words=("more",))
         self.assertUsage(*two)
-
-    def test_what_is_not_built_is_refused_by_name(self) -> None:
-        two = ("--blue", "127.0.0.1:1", "--green", "127.0.0.1:2")
-        self.assertUsage("--listen", ":0", *two, "--metrics", "127.0.0.1:0", words=("--metrics",))
 
     def test_help_and_version(self) -> None:
         for program in (harness.bgproxy, harness.ctl):

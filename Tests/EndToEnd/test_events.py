@@ -1,0 +1,174 @@
+"""Events: what people who watch are told, at both entrances, and one audit line for each change."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+
+import harness
+from harness import Backend, Case, connect, tagged, wait_until
+
+
+class Watcher:
+    """Reads `GET /v1/events` until the end of the block."""
+
+    def __init__(self, address: str):
+        self.events: list[dict] = []
+        self.sock = connect(address)
+        self.sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.stream = self.sock.makefile("rb")
+        assert b" 200 " in self.stream.readline()
+        while self.stream.readline() not in (b"\r\n", b""):
+            pass
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self) -> None:
+        try:
+            for line in self.stream:
+                self.events.append(json.loads(line))
+        except (OSError, ValueError):
+            pass
+
+    def wait(self, name: str, since: int = 0) -> dict:
+        return wait_until(lambda: next((event for event in self.events[since:] if event["event"] == name), None),
+                          f"{name}; there were {[event['event'] for event in self.events]}")
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+
+class EventsTest(Case):
+    def test_every_kind_of_news_is_told_at_both_entrances(self) -> None:
+        blue = self.enter(Backend(tagged("blue")))
+        green = Backend(tagged("green"))
+        self.addCleanup(green.__exit__, None, None, None)
+        door = self.front_door(
+            blue.address, green.address, admin={"metrics": "127.0.0.1:0"}, limits={"sessions": 2},
+            drain={"timeout": "1m", "spread": "0s"}, health={"interval": "100ms", "rise": 1, "fall": 1})
+        wait_until(lambda: door.status()["colors"]["green"]["healthy"], "green is healthy")
+        watcher = self.enter(Watcher(f"unix:{door.admin_path}"))
+        looker = self.enter(Watcher(door.status()["metrics"]))
+        wait_until(lambda: self.readers(door) == 2, "both are heard")
+
+        with self.open_session(door.address(), "blue"):
+            receipt = door.switch("green", reason="the release")["lastSwitch"]
+            told = watcher.wait("switch")
+            self.assertEqual(told["receipt"]["generation"], receipt["generation"])
+            self.assertEqual((told["receipt"]["reason"], told["message"]), ("the release", "blue → green"))
+            progress = watcher.wait("drain")
+            self.assertEqual((progress["drain"]["remaining"], progress["drain"]["initial"]), (1, 1))
+            door.post("/v1/drain", extend="1m")
+            self.assertIn("1m", watcher.wait("drain-changed")["message"])
+        settled = watcher.wait("settled")
+        self.assertEqual(harness.check_receipt(settled["receipt"])["ended"], 1)
+
+        door.switch("blue", bake="300ms")
+        watcher.wait("bake")
+        watcher.wait("bake-passed")
+        green.__exit__(None, None, None)
+        self.assertIn(green.address, watcher.wait("target-down")["message"])
+        before = len(watcher.events)
+        door.switch("green", force=True, bake="1m")
+        watcher.wait("bake", since=before)
+        door.rollback()
+
+        door.post("/v1/pause")
+        watcher.wait("pause")
+        door.post("/v1/resume")
+        watcher.wait("resume")
+
+        door.write_config()
+        door.post("/v1/reload")
+        watcher.wait("reload")
+        door.config_file.write_text("{ listeners: 5 }")
+        self.assertEqual(door.admin("POST", "/v1/reload", {})[0], 409)
+        self.assertIn("listeners", watcher.wait("reload-refused")["message"])
+
+        sessions = [self.open_session(door.address()) for _ in range(2)]
+        with connect(door.address()):
+            self.assertIn("session limit", watcher.wait("limit")["message"])
+        self.assertEqual(len(sessions), 2)
+
+        wait_until(lambda: len(looker.events) == len(watcher.events), "both have heard as much")
+        self.assertEqual([event["event"] for event in looker.events], [event["event"] for event in watcher.events])
+        remembered = [event["event"] for event in door.get("/v1/status?recent=1s")["recent"]["events"]]
+        told = [event["event"] for event in watcher.events if event["event"] != "drain"]
+        self.assertEqual(remembered[-len(told):], told, "who comes later finds the same")
+
+    def readers(self, door: harness.FrontDoor) -> float:
+        with connect(f"unix:{door.admin_path}") as sock:
+            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return float(re.search(rb"(?m)^bgproxy_event_readers (\d+)", harness.read_all(sock))[1])
+
+    def test_a_release_that_fails_is_told_with_its_cause(self) -> None:
+        blue = self.enter(Backend(tagged("blue")))
+        green = Backend(tagged("green"))
+        self.addCleanup(green.__exit__, None, None, None)
+        door = self.front_door(blue.address, green.address,
+                               health={"interval": "100ms", "rise": 1, "fall": 1})
+        wait_until(lambda: door.status()["colors"]["green"]["healthy"], "green is healthy")
+        watcher = self.enter(Watcher(f"unix:{door.admin_path}"))
+        door.switch("green", bake="1m", reason="v2")
+        green.__exit__(None, None, None)
+        failed = watcher.wait("bake-failed")
+        self.assertIn("green is taken back", failed["message"])
+        self.assertEqual(failed["receipt"]["cause"]["signal"], "health")
+
+    def test_recent_traffic_has_steps_and_is_bounded(self) -> None:
+        blue, green = self.colors()
+        door = self.front_door(blue.address, green.address)
+        recent = wait_until(
+            lambda: next((answer for answer in [door.get("/v1/status?recent=10m")["recent"]] if answer["samples"]), None),
+            "a first sample")
+        self.assertEqual(recent["stepSeconds"], 2)
+        before = len(recent["samples"])
+        self.assertEqual(harness.color_of(door.address()), "blue")
+        wait_until(lambda: sum(sample["colors"]["blue"]["accepted"] for sample in
+                               door.get("/v1/status?recent=10m")["recent"]["samples"]) == 1, "the session is in a step")
+        self.assertGreaterEqual(before, 1)
+        self.assertNotIn("recent", door.status())
+        for query in ("recent=", "recent=soon", "recent=-1s", "recent=1m&recent=1m", "other=1"):
+            self.assertEqual(door.admin("GET", f"/v1/status?{query}")[0], 400, query)
+
+
+class AuditTest(Case):
+    def test_each_change_leaves_one_line_that_names_who_and_why(self) -> None:
+        for arguments in ((), ("--log-format", "json")):
+            with self.subTest(arguments=arguments):
+                blue, green = self.colors()
+                door = self.front_door(blue.address, green.address, arguments=arguments)
+                forged = 'why\n2026-01-31T10:00:00.000Z info switch uid=0 "forged" }\n{"event":"switch"}'
+                with self.open_session(door.address(), "blue"):
+                    for change, event in (
+                            (lambda: door.switch("green", reason=forged), "switch"),
+                            (lambda: door.post("/v1/drain", extend="5s"), "drain"),
+                            (lambda: door.rollback(reason=forged), "rollback"),
+                            (lambda: door.switch("green", reason=forged, ramp=[{"percent": 10, "time": "1m"}]), "ramp"),
+                            (lambda: door.rollback(reason=forged), "rollback"),
+                            (lambda: door.post("/v1/pause"), "pause"),
+                            (lambda: door.post("/v1/resume"), "resume"),
+                            (lambda: door.post("/v1/reload"), "reload")):
+                        before = len(door.lines)
+                        change()
+                        line = door.wait_line(lambda line, event=event: harness.event_of(line) == event, since=before,
+                                              what=event)
+                        self.check(line, bool(arguments), forged if event in ("switch", "rollback", "ramp") else None)
+                        self.assertEqual(
+                            [harness.event_of(line) for line in door.lines[before:]].count(event), 1, event)
+
+    def check(self, line: str, is_json: bool, reason: str | None) -> None:
+        if is_json:
+            fields = json.loads(line)
+            self.assertEqual((fields["uid"], fields["pid"]), (os.getuid(), os.getpid()))
+            self.assertEqual(fields.get("reason"), reason)
+        else:
+            self.assertIn(f" uid={os.getuid()} pid={os.getpid()}", line)
+            if reason:
+                written = json.dumps(reason, ensure_ascii=False)
+                self.assertIn(f" reason={written}", line)
