@@ -101,7 +101,9 @@ final class HTTPConnection: ReactorHandler {
       if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) { receive() }
     case .working, .answering, .streaming:
       // Half-closed clients still get their answers; only one that is gone for both directions is told like this.
-      if !readiness.isDisjoint(with: [.hangUp, .error]) { return close(.clientLeft) }
+      if !readiness.isDisjoint(with: [.hangUp, .error]) {
+        return close(descriptor.takeError() == .timedOut ? .vanished : .clientLeft)
+      }
     case .closed: return
     }
     if readiness.contains(.writable) { advance() }

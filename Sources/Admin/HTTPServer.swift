@@ -55,6 +55,8 @@ public final class HTTPServer: ReactorHandler {
     case clientLeft
     /// The client did not read: too much was queued, or nothing of it was taken for too long.
     case tooSlow
+    /// Its machine has acknowledged nothing for as long as the kernel waits: tcp(7), keepalive and TCP_USER_TIMEOUT.
+    case vanished
     /// Closed to let another client in.
     case madeRoom
   }

@@ -97,6 +97,7 @@ extension FrontDoor {
       watchers.remove(Watcher(entrance: entrance, id: id))
       switch end {
       case .clientLeft: log.debug("events-reader-left")
+      case .vanished: dropped("events-reader-dropped", "its machine does not answer", entrance)
       case .tooSlow: dropped("events-reader-dropped", "it does not read", entrance)
       case .madeRoom: dropped("events-reader-dropped", "too many connections", entrance)
       }
