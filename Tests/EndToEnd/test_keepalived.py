@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import getpass
 import os
 import re
 import shutil
@@ -11,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
 import harness
-from harness import Backend, Case, FrontDoor, color_of, find_program, tagged, wait_until
+from harness import Backend, Case, FrontDoor, Program, color_of, find_program, tagged, wait_until
 
 SHIPPED = harness.ROOT / "config" / "keepalived"
 SWITCH_BOTH = str(SHIPPED / "switch-both")
@@ -165,15 +167,34 @@ class SwitchBoth(Case):
         self.assertCode(self.both("green", "--after", f"test $BGPROXY_SOCKET = {self.first.admin_path}"), 1, "taking")
         self.assertActive("blue", "blue")
 
-    def test_arguments_arrive_over_ssh_as_they_were(self) -> None:
+    def start_sshd(self) -> tuple[Program, str]:
+        """A real sshd, and the command that leads to it."""
+        harness.need("sshd", "ssh", "ssh-keygen")
+        if harness.is_root():
+            # Where sshd locks its network half up; a service that never ran has not made it.
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        place, port = self.folder(), harness.free_port()
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{place}/{key}"], check=True)
+        conf = place / "sshd.conf"
+        conf.write_text(
+            f"ListenAddress 127.0.0.1:{port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nPidFile none\n"
+            f"StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n")
+        sshd = self.enter(Program(place, "sshd", [find_program("sshd"), "-D", "-e", "-f", str(conf)],
+                                  f"127.0.0.1:{port}"))
+        return sshd, (f"ssh -F none -i {place}/user -p {port} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no"
+                      f" -o UserKnownHostsFile={place}/known -o LogLevel=ERROR {getpass.getuser()}@127.0.0.1")
+
+    def test_over_ssh_the_options_arrive_as_they_were(self) -> None:
         self.doors()
-        # What sshd does with a command: it joins the words and hands them to the user's shell.
-        ssh = self.make_stub("ssh", 'while [ "$1" = -o ]; do shift 2; done\nshift\nexec sh -c "$*"')
+        sshd, ssh = self.start_sshd()
         fronts = [part for door in (self.first, self.second)
-                  for part in ("--front-door", f"{ssh} a-host bgproxyctl --socket {door.admin_path}")]
+                  for part in ("--front-door", f"{ssh} {harness.BGPROXYCTL} --socket {door.admin_path}")]
         reason = "it's $HOME; `two`  words"
-        self.assertCode(run(SWITCH_BOTH, "green", *fronts, "--reason", reason, env=with_programs()), 0)
+        self.assertCode(run(SWITCH_BOTH, "green", *fronts, "--reason", reason), 0)
         self.assertEqual([door.receipt()["reason"] for door in (self.first, self.second)], [reason] * 2)
+        sshd.__exit__()
+        self.assertCode(run(SWITCH_BOTH, "blue", *fronts), 3, "does not answer", "nothing was changed")
 
     def test_two_ways_to_one_front_door_are_no_two_front_doors(self) -> None:
         self.doors()
@@ -256,12 +277,12 @@ class Network:
 
     def __init__(self) -> None:
         self.holder = subprocess.Popen([*BOUND, "unshare", "--net", "sleep", "600"], stdin=subprocess.DEVNULL)
-        own = os.readlink("/proc/self/ns/net")
         try:
-            wait_until(lambda: self.holder.poll() is not None or os.readlink(self.path) != own
-                       and Path(f"/proc/{self.holder.pid}/comm").read_text() == "sleep\n", "the namespace is made")
+            # Before it is `sleep` it is still on its way there.
+            comm = Path(f"/proc/{self.holder.pid}/comm")
+            wait_until(lambda: self.holder.poll() is not None or comm.read_text() == "sleep\n", "the namespace is made")
             if self.holder.poll() is not None:
-                raise harness.unittest.SkipTest("network namespaces cannot be made here")
+                raise unittest.SkipTest("network namespaces cannot be made here")
             self.prefix = (*BOUND, "nsenter", f"--net={self.path}", "--")
             self.ip("link", "set", "lo", "up")
         except BaseException:
@@ -399,7 +420,7 @@ class OneAddress(Case):
     def greeting(self) -> str | None:
         """The color that a new client at the address meets, or nothing."""
         with self.outside.inside(), contextlib.suppress(OSError):
-            return color_of(DOOR, 0.2) or None
+            return color_of(DOOR, 0.5) or None
         return None
 
     def assertMoves(self, cause: str, source: Machine, color: str) -> Machine:
@@ -455,39 +476,30 @@ class OneAddress(Case):
         finally:
             two.door.signal(signal.SIGCONT)
 
-    def test_the_address_moves_when_a_machine_is_cut_off(self) -> None:
-        self.lab()
-        one = self.serving()
-        self.switch.ip("link", "set", f"to-{one.name}", "down")
-        two = self.assertMoves("link down", one, "blue")
-        wait_until(lambda: not one.has_address(), "who is cut off has given it up")
-        self.switch.ip("link", "set", f"to-{one.name}", "up")
-        wait_until(lambda: "BACKUP" in one.keepalived.log.read_text().rpartition("FAULT")[2],
-                   "the machine is back", 40)
-        self.assertIs(self.serving(), two)
-        self.assertEqual(self.greeting(), "blue")
-
-    def test_a_move_cuts_established_connections_and_new_ones_go_on(self) -> None:
+    def test_a_machine_that_is_cut_off_loses_the_address_and_what_was_established(self) -> None:
         self.lab()
         one = self.serving()
         with self.outside.inside():
             client = self.open_session(DOOR, "blue")
         self.assertTrue(harness.says_back(client))
-        one.keepalived.process.terminate()
-        self.assertMoves("stop of keepalived", one, "blue")
-        self.assertEqual(self.other(one).door.sessions(), 0)
+
+        self.switch.ip("link", "set", f"to-{one.name}", "down")
+        two = self.assertMoves("link down", one, "blue")
         client.sendall(b"still here")
         self.assertEqual(harness.end_of(client), "reset", "the other machine does not know the connection")
-        # Its own machine cannot reach the client from the address that it no longer has.
-        self.assertEqual(one.door.sessions(), 1)
+        self.assertGreaterEqual(one.door.sessions(), 1, "and its own machine is not told")
+        wait_until(lambda: not one.has_address(), "who is cut off has given the address up")
 
-    def test_the_address_moves_when_keepalived_itself_is_killed(self) -> None:
-        self.lab()
-        one = self.serving()
-        one.keepalived.process.kill()
-        self.assertMoves("kill -9 of keepalived", one, "blue")
-        wait_until(lambda: not one.has_address(), "its remains have given the address up")
+        self.switch.ip("link", "set", f"to-{one.name}", "up")
+        wait_until(lambda: "BACKUP" in one.keepalived.log.read_text().rpartition("FAULT")[2],
+                   "the machine is back", 40)
+        self.assertIs(self.serving(), two, "and does not take the address back")
+        self.assertEqual(self.greeting(), "blue")
+
+        two.keepalived.process.kill()
+        self.assertMoves("kill -9 of keepalived", two, "blue")
+        wait_until(lambda: not two.has_address(), "its remains have given the address up")
 
 
 if __name__ == "__main__":
-    harness.unittest.main()
+    unittest.main()
