@@ -404,8 +404,8 @@ class OneAddress(Case):
         folder = self.folder()
         networks = {name: self.attach(self.switch, name, address)
                     for name, address in (("first", "10.0.0.11"), ("second", "10.0.0.12"))}
-        doors = {name: self.front_door("10.0.0.2:80", "10.0.0.3:80", bind="0.0.0.0:80", prefix=network.prefix,
-                                       admin={"mode": "0600"}) for name, network in networks.items()}
+        doors = {name: self.front_door("10.0.0.2:80", "10.0.0.3:80", bind="0.0.0.0:80", prefix=network.prefix)
+                 for name, network in networks.items()}
         config = self.shipped_config(folder, **{name: door.admin_path for name, door in doors.items()})
         self.machines: list[Machine] = []
         for name, network in networks.items():
