@@ -1,0 +1,521 @@
+"""Two front doors behind one address: config/keepalived with real keepalived, and the script that switches both."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import getpass
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import harness
+from harness import Backend, Case, FrontDoor, Program, color_of, find_program, tagged, wait_until
+
+SHIPPED = harness.ROOT / "config" / "keepalived"
+SWITCH_BOTH = str(SHIPPED / "switch-both")
+CHECK = SHIPPED / "check-front-door"
+VIP = "10.0.0.10"
+DOOR = f"{VIP}:80"
+
+
+def run(*command: str, timeout: float = 60.0, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+                          check=False, **options)
+
+
+def with_programs(path: str = os.environ.get("PATH", "")) -> dict[str, str]:
+    """An environment in which bgproxyctl is found."""
+    return os.environ | {"PATH": f"{harness.BINARIES}:{path}"}
+
+
+# --- Both or none ----------------------------------------------------------------------------------------------------
+
+
+class SwitchBoth(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        harness.need("bash")
+
+    def doors(self) -> tuple[FrontDoor, FrontDoor]:
+        self.blue, self.green = self.colors()
+        self.first, self.second = (self.front_door(self.blue.address, self.green.address) for _ in range(2))
+        return self.first, self.second
+
+    def both(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run(SWITCH_BOTH, *arguments, "--socket", self.first.admin_path, "--socket", self.second.admin_path,
+                   env=with_programs())
+
+    def assertActive(self, first: str, second: str) -> None:
+        self.assertEqual((self.first.status()["active"], self.second.status()["active"]), (first, second))
+
+    def assertCode(self, result: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        for text in said:
+            self.assertIn(text, result.stderr if code else result.stdout)
+
+    def make_stub(self, name: str, text: str) -> str:
+        """A program that stands before bgproxyctl and ends as it does."""
+        path = self.folder() / name
+        path.write_text(f"#!/bin/bash\nset -e\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def test_both_are_switched_and_the_options_go_to_both(self) -> None:
+        doors = self.doors()
+        result = self.both("green", "--reason", "it's two  words", "--drain=7s")
+        self.assertCode(result, 0, f"{self.first.admin_path}: green", f"{self.second.admin_path}: green")
+        self.assertActive("green", "green")
+        for door in doors:
+            self.assertEqual(door.receipt()["reason"], "it's two  words")
+            self.assertEqual(color_of(door.address()), "green")
+        self.assertCode(self.both("--check"), 0)
+        self.assertCode(self.both("green"), 0, "green is active already")
+        self.assertCode(self.both("rollback", "--reason", "v2 is slow"), 0, f"{self.second.admin_path}: blue")
+        self.assertActive("blue", "blue")
+        self.assertEqual([door.receipt()["reason"] for door in doors], ["v2 is slow"] * 2)
+
+    def test_a_dry_run_changes_neither(self) -> None:
+        self.doors()
+        self.assertCode(self.both("green", "--dry-run"), 0, "would switch blue → green")
+        self.assertEqual([door.status()["generation"] for door in (self.first, self.second)], [0, 0])
+
+    def test_a_disagreement_is_reported_and_mended(self) -> None:
+        self.doors()
+        self.first.switch("green")
+        self.assertCode(self.both("--check"), 6, f"{self.first.admin_path} leads to green",
+                        f"{self.second.admin_path} to blue")
+        self.assertActive("green", "blue")
+        self.assertCode(self.both("green"), 0)
+        self.assertActive("green", "green")
+        self.assertEqual(self.first.status()["generation"], 1, "the one that was right is left alone")
+        self.assertCode(self.both("--check"), 0)
+
+    def test_a_release_that_went_back_at_one_front_door_alone_goes_back_at_both(self) -> None:
+        self.doors()
+        self.assertCode(self.both("green"), 0)
+        self.second.rollback()
+        self.assertCode(self.both("--check"), 6)
+        self.assertCode(self.both("rollback"), 0)
+        self.assertActive("blue", "blue")
+
+    def test_nothing_is_done_where_one_does_not_answer(self) -> None:
+        self.doors()
+        self.second.stop()
+        for arguments in (["green"], ["rollback"], ["--check"]):
+            self.assertCode(self.both(*arguments), 3, f"{self.second.admin_path} does not answer")
+        self.assertEqual(self.first.status()["generation"], 0)
+
+    def test_nothing_is_done_where_one_refuses(self) -> None:
+        self.doors()
+        healthy = self.second
+        self.second = self.front_door(self.blue.address, f"127.0.0.1:{harness.free_port()}", health={})
+        self.assertCode(self.both("green"), 1, f"{self.second.admin_path} would not switch to green", "refused")
+        self.assertActive("blue", "blue")
+        self.assertCode(self.both("green", "--force"), 0)
+        self.second = healthy
+        self.assertCode(self.both("green", "--expect", "blue"), 1, "nothing was changed")
+        self.assertActive("green", "blue")
+
+    def break_the_second(self, how: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Switches to green, where the second one goes along with the dry run and not with the switch."""
+        stub = self.make_stub("second-ctl", f'''
+            case "$*" in
+              *--dry-run* | status*) ;;
+              switch*) {how} ;;
+            esac
+            exec bgproxyctl --socket {self.second.admin_path} "$@"''')
+        return run(SWITCH_BOTH, "green", *options, "--socket", self.first.admin_path, "--front-door", stub,
+                   env=with_programs())
+
+    def test_the_first_is_taken_back_where_the_second_fails(self) -> None:
+        first, _ = self.doors()
+        client = self.open_session(first.address(), "blue")
+        result = self.break_the_second("echo a disk is full >&2; exit 1")
+        self.assertCode(result, 1, "did not switch to green", f"taking {first.admin_path} back to blue", "a disk is full")
+        self.assertActive("blue", "blue")
+        self.assertEqual([receipt["to"] for receipt in first.history()], ["green", "blue"])
+        self.assertTrue(harness.says_back(client), "who was there has noticed nothing")
+
+    def test_with_no_undo_the_disagreement_stays_and_is_reported(self) -> None:
+        self.doors()
+        result = self.break_the_second("exit 1", "--no-undo")
+        self.assertCode(result, 6, "the front doors disagree", f"{self.first.admin_path} leads to green")
+        self.assertActive("green", "blue")
+
+    def test_a_switch_of_which_only_the_answer_was_lost_is_taken_back_too(self) -> None:
+        self.doors()
+        lost = f"bgproxyctl --socket {self.second.admin_path} \"$@\" >/dev/null; exit 255"
+        self.assertCode(self.break_the_second(lost), 3, "taking")
+        self.assertActive("blue", "blue")
+
+    def test_what_was_so_before_is_not_taken_back(self) -> None:
+        self.doors()
+        self.first.switch("green")
+        self.assertCode(self.break_the_second("exit 1"), 6, "they disagree now", "the front doors disagree")
+        self.assertActive("green", "blue")
+
+    def test_one_that_dies_in_between_leaves_the_other_as_it_was(self) -> None:
+        self.doors()
+        self.assertCode(self.break_the_second(f"kill -9 {self.second.pid}"), 3, "does not answer", "taking")
+        self.second.kill()
+        self.assertEqual(self.first.status()["active"], "blue")
+        self.second.start()
+        self.assertActive("blue", "blue")
+
+    def test_a_release_that_one_front_door_takes_back_is_taken_back_at_the_other(self) -> None:
+        self.doors()
+        self.assertCode(self.both("green", "--after", f"test $BGPROXY_SOCKET = {self.first.admin_path}"), 1, "taking")
+        self.assertActive("blue", "blue")
+
+    def start_sshd(self) -> tuple[Program, str]:
+        """A real sshd, and the command that leads to it."""
+        harness.need("sshd", "ssh", "ssh-keygen")
+        if pwd.getpwuid(os.getuid()).pw_shell.endswith(("nologin", "false")):
+            raise unittest.SkipTest("this user may not log in")
+        if harness.is_root():
+            # Where sshd locks its network half up; a service that never ran has not made it.
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        place, port = self.folder(), harness.free_port()
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{place}/{key}"], check=True)
+        conf = place / "sshd.conf"
+        conf.write_text(
+            f"ListenAddress 127.0.0.1:{port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\nPidFile none\n"
+            f"StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n")
+        sshd = self.enter(Program(place, "sshd", [find_program("sshd"), "-D", "-e", "-f", str(conf)],
+                                  f"127.0.0.1:{port}"))
+        return sshd, (f"ssh -F none -i {place}/user -p {port} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no"
+                      f" -o UserKnownHostsFile={place}/known -o LogLevel=ERROR {getpass.getuser()}@127.0.0.1")
+
+    def test_over_ssh_the_options_arrive_as_they_were(self) -> None:
+        self.doors()
+        sshd, ssh = self.start_sshd()
+        fronts = [part for door in (self.first, self.second)
+                  for part in ("--front-door", f"{ssh} {harness.BGPROXYCTL} --socket {door.admin_path}")]
+        reason = "it's $HOME; `two`  words"
+        self.assertCode(run(SWITCH_BOTH, "green", *fronts, "--reason", reason), 0)
+        self.assertEqual([door.receipt()["reason"] for door in (self.first, self.second)], [reason] * 2)
+        sshd.__exit__()
+        self.assertCode(run(SWITCH_BOTH, "blue", *fronts), 3, "does not answer", "nothing was changed")
+
+    def test_two_ways_to_one_front_door_are_no_two_front_doors(self) -> None:
+        self.doors()
+        result = run(SWITCH_BOTH, "green", "--socket", self.first.admin_path, "--front-door",
+                     f"bgproxyctl --socket {self.first.admin_path}", env=with_programs())
+        self.assertCode(result, 2, "one and the same front door")
+        self.assertEqual(self.first.status()["generation"], 0)
+
+    def test_wrong_usage_and_missing_tools_are_named(self) -> None:
+        one, two = ("--socket", "/nowhere/1"), ("--socket", "/nowhere/2")
+        for arguments, said in (
+            ([], "name blue, green"), (["red", *one, *two], "unknown: red"), (["green", *one], "1 are named"),
+            (["green", *one, *one], "the same one"), (["green", *one, *two, "--ramp", "10%:1m"], "--ramp needs --wait"),
+            (["green", *one, *two, "--reason"], "--reason needs a value"),
+            (["rollback", *one, *two, "--dry-run"], "rollback has no --dry-run"),
+            (["--check", *one, *two, "--force"], "--check takes no --force"),
+            (["green", *one, "--front-door", "no-such-program x"], "no-such-program is not installed"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.assertCode(run(SWITCH_BOTH, *arguments, env=with_programs()), 2, said)
+        nothing = self.folder()
+        bash = find_program("bash")
+        result = run(bash, SWITCH_BOTH, "green", *one, *two, env={"PATH": str(nothing)})
+        self.assertCode(result, 2, "python3 is not installed")
+        self.assertIn("Exit code", run(SWITCH_BOTH, "--help").stdout)
+
+
+class CheckFrontDoor(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        harness.need("bash")
+
+    def check(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return run(str(CHECK), *arguments, env=with_programs() | environment)
+
+    def test_it_fails_where_the_front_door_is_stopping_frozen_or_gone(self) -> None:
+        blue, green = self.colors()
+        door = self.front_door(blue.address, green.address)
+        ask = ("--socket", door.admin_path)
+        self.assertEqual(self.check(*ask).returncode, 0)
+        door.signal(signal.SIGSTOP)
+        try:
+            self.assertEqual(self.check(*ask).returncode, 1)
+        finally:
+            door.signal(signal.SIGCONT)
+        client = self.open_session(door.address(), "blue")
+        door.signal(signal.SIGTERM)
+        door.wait_line(lambda line: harness.event_of(line) == "stop")
+        result = self.check(*ask)
+        self.assertEqual((result.returncode, "is stopping" in result.stderr), (1, True), result.stderr)
+        client.close()
+        door.wait_exit()
+        self.assertEqual(self.check(*ask).returncode, 1)
+
+    def test_it_does_not_ask_the_application(self) -> None:
+        door = self.front_door(*(f"127.0.0.1:{harness.free_port()}" for _ in range(2)), health={})
+        self.assertEqual(self.check("--socket", door.admin_path).returncode, 0)
+
+    def test_wrong_usage_and_a_missing_tool_are_named(self) -> None:
+        self.assertEqual(self.check("--sockets", "/nowhere").returncode, 2)
+        result = self.check(BGPROXYCTL="/nowhere/bgproxyctl")
+        self.assertEqual((result.returncode, "/nowhere/bgproxyctl is not installed" in result.stderr), (1, True))
+
+
+# --- One address, in network namespaces ------------------------------------------------------------------------------
+
+# What runs in a namespace ends with this process, however that ends; the last one takes the namespace along.
+BOUND = ("setpriv", "--pdeathsig", "KILL", "--")
+CLONE_NEWNET = 0x40000000
+
+
+def enter_network(descriptor: int) -> None:
+    """Moves the calling thread; sockets that it then makes belong there for good."""
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Network:
+    """A network namespace without a name: it lives as long as a process in it does."""
+
+    def __init__(self) -> None:
+        self.holder = subprocess.Popen([*BOUND, "unshare", "--net", "sleep", "600"], stdin=subprocess.DEVNULL)
+        try:
+            # Before it is `sleep` it is still on its way there.
+            comm = Path(f"/proc/{self.holder.pid}/comm")
+            wait_until(lambda: self.holder.poll() is not None or comm.read_text() == "sleep\n", "the namespace is made")
+            if self.holder.poll() is not None:
+                raise unittest.SkipTest("network namespaces cannot be made here")
+            self.prefix = (*BOUND, "nsenter", f"--net={self.path}", "--")
+            self.ip("link", "set", "lo", "up")
+        except BaseException:
+            self.__exit__()
+            raise
+
+    @property
+    def path(self) -> str:
+        return f"/proc/{self.holder.pid}/ns/net"
+
+    def ip(self, *arguments: str) -> str:
+        result = run(*self.prefix, find_program("ip"), *arguments)
+        if result.returncode:
+            raise AssertionError(f"ip {' '.join(arguments)}: {result.stderr}")
+        return result.stdout
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        home, there = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/thread-self/ns/net", self.path))
+        try:
+            enter_network(there)
+            try:
+                yield
+            finally:
+                enter_network(home)
+        finally:
+            os.close(home)
+            os.close(there)
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.holder.kill()
+        self.holder.wait(10)
+
+
+class Keepalived:
+    """keepalived on one of the machines, with the shipped config."""
+
+    def __init__(self, network: Network, config: Path, machine: str, folder: Path):
+        self.log = folder / f"{machine}.log"
+        pids = [f"--{kind}={folder}/{machine}.{kind}" for kind in ("pid", "vrrp_pid", "checkers_pid")]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*network.prefix, find_program("keepalived"), "--dont-fork", "--log-console", "--log-detail", "--vrrp",
+                 "--use-file", str(config), "--config-id", machine, *pids],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env=with_programs("/usr/sbin:/usr/bin:/sbin:/bin"))
+
+    def __enter__(self) -> Keepalived:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stop in (self.process.terminate, self.process.kill):
+            if self.process.poll() is None:
+                stop()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(10)
+
+
+class Machine:
+    """A front door and its keepalived in a network of their own."""
+
+    def __init__(self, name: str, network: Network, door: FrontDoor, keepalived: Keepalived):
+        self.name, self.network, self.door, self.keepalived = name, network, door, keepalived
+
+    def says(self) -> str:
+        return self.keepalived.log.read_text()
+
+    def has_address(self) -> bool:
+        return f"inet {VIP}/" in self.network.ip("-4", "address", "show", "dev", "eth0")
+
+
+class OneAddress(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        harness.need_root()
+        harness.need("keepalived", "ip", "unshare", "nsenter", "setpriv", "bash")
+
+    def shipped_config(self, folder: Path, **sockets: str) -> Path:
+        """The shipped file, with the check where this test has it: a root's folder, as keepalived demands."""
+        check = Path(shutil.copy(CHECK, folder))
+        check.chmod(0o755)
+        text = (SHIPPED / "keepalived.conf").read_text()
+        line = re.compile(r"^\$CHECK=.*$", re.MULTILINE)
+        self.assertEqual(len(line.findall(text)), 1)
+        lines = [f'@{machine} $CHECK="{check} --socket {socket}"' for machine, socket in sockets.items()]
+        config = folder / "keepalived.conf"
+        config.write_text(line.sub("\n".join(lines), text))
+        return config
+
+    def attach(self, switch: Network, name: str, *addresses: str) -> Network:
+        network = self.enter(Network())
+        switch.ip("link", "add", f"to-{name}", "type", "veth", "peer", "name", "eth0", "netns", str(network.holder.pid))
+        switch.ip("link", "set", f"to-{name}", "master", "bridge", "up")
+        for address in addresses:
+            network.ip("address", "add", f"{address}/24", "dev", "eth0")
+        network.ip("link", "set", "eth0", "up")
+        return network
+
+    def lab(self) -> None:
+        """Two machines, a client and two backends at one bridge; the address is at the first machine."""
+        self.switch = self.enter(Network())
+        self.switch.ip("link", "add", "bridge", "type", "bridge")
+        self.switch.ip("link", "set", "bridge", "up")
+        self.outside = self.attach(self.switch, "client", "10.0.0.50")
+        with self.attach(self.switch, "apps", "10.0.0.2", "10.0.0.3").inside():
+            for color, address in (("blue", "10.0.0.2:80"), ("green", "10.0.0.3:80")):
+                self.enter(Backend(tagged(color), address))
+        folder = self.folder()
+        networks = {name: self.attach(self.switch, name, address)
+                    for name, address in (("first", "10.0.0.11"), ("second", "10.0.0.12"))}
+        doors = {name: self.front_door("10.0.0.2:80", "10.0.0.3:80", bind="0.0.0.0:80", prefix=network.prefix)
+                 for name, network in networks.items()}
+        config = self.shipped_config(folder, **{name: door.admin_path for name, door in doors.items()})
+        self.machines: list[Machine] = []
+        for name, network in networks.items():
+            machine = Machine(name, network, doors[name], self.enter(Keepalived(network, config, name, folder)))
+            self.machines.append(machine)
+            # The second one starts when the first has the address, and so never has it at first.
+            self.wait_for(lambda: self.serving() is self.machines[0] and "BACKUP" in machine.says(), f"{name} is ready")
+
+    def serving(self) -> Machine | None:
+        """The machine that has the address, where exactly one has it."""
+        having = [machine for machine in self.machines if machine.has_address()]
+        return having[0] if len(having) == 1 else None
+
+    def other(self, machine: Machine) -> Machine:
+        return next(each for each in self.machines if each is not machine)
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        try:
+            wait_until(condition, what, 40)
+        except AssertionError as error:
+            logs = "".join(f"--- {machine.name}\n{machine.says()}" for machine in self.machines)
+            raise AssertionError(f"{error}\n{logs}") from None
+
+    def greeting(self) -> str | None:
+        """The color that a new client at the address meets, or nothing."""
+        with self.outside.inside(), contextlib.suppress(OSError):
+            return color_of(DOOR, 0.5) or None
+        return None
+
+    def assertMoves(self, cause: str, source: Machine, color: str) -> Machine:
+        """New connections go on at the other machine. How long that took is said, and no matter of this test."""
+        target, since = self.other(source), time.monotonic()
+        before = target.door.status()["colors"][color]["accepted"]
+
+        def is_served() -> bool:
+            tag = self.greeting()
+            self.assertIn(tag, (None, color), "no client meets the wrong color")
+            return tag is not None and target.door.status()["colors"][color]["accepted"] > before
+
+        self.wait_for(is_served, f"after {cause} new connections go on")
+        print(f"{cause}: new connections after {time.monotonic() - since:.1f} s", file=sys.stderr)
+        self.assertTrue(target.has_address())
+        return target
+
+    def test_the_shipped_config_is_valid_on_both_machines(self) -> None:
+        folder = self.folder()
+        config = self.shipped_config(folder, first="/run/1.sock", second="/run/2.sock")
+        for machine in ("first", "second"):
+            result = run(find_program("keepalived"), f"--config-test={folder}/report", "--config-id", machine,
+                         "--use-file", str(config))
+            report = folder / "report"
+            self.assertEqual(result.returncode, 0, result.stderr + (report.read_text() if report.exists() else ""))
+
+    def test_the_address_moves_when_a_front_door_dies_or_freezes_and_the_color_stays(self) -> None:
+        self.lab()
+        one = self.serving()
+        two = self.other(one)
+        self.assertEqual(self.greeting(), "blue")
+        result = run(SWITCH_BOTH, "green", "--socket", two.door.admin_path, "--socket", one.door.admin_path,
+                     env=with_programs())
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertEqual(self.greeting(), "green")
+
+        one.door.kill()
+        self.assertMoves("kill -9 of bgproxy", one, "green")
+        self.wait_for(lambda: not one.has_address(), "the machine without a front door has given it up")
+
+        one.door.start()
+        self.assertEqual(one.door.status()["active"], "green", "it comes back in the color that it had")
+        self.wait_for(lambda: "BACKUP" in one.says().rpartition("FAULT")[2], "keepalived has noticed that it is back")
+
+        two.door.signal(signal.SIGSTOP)
+        try:
+            self.assertMoves("a frozen bgproxy", two, "green")
+            one.door.kill()
+            self.wait_for(lambda: not any(machine.has_address() for machine in self.machines),
+                          "nobody has the address where neither serves")
+        finally:
+            two.door.signal(signal.SIGCONT)
+
+    def test_a_machine_that_is_cut_off_loses_the_address_and_what_was_established(self) -> None:
+        self.lab()
+        one = self.serving()
+        with self.outside.inside():
+            client = self.open_session(DOOR, "blue")
+        self.assertTrue(harness.says_back(client))
+
+        self.switch.ip("link", "set", f"to-{one.name}", "down")
+        two = self.assertMoves("link down", one, "blue")
+        client.sendall(b"still here")
+        self.assertEqual(harness.end_of(client), "reset", "the other machine does not know the connection")
+        self.assertGreaterEqual(one.door.sessions(), 1, "and its own machine is not told")
+        self.wait_for(lambda: not one.has_address(), "who is cut off has given the address up")
+
+        self.switch.ip("link", "set", f"to-{one.name}", "up")
+        self.wait_for(lambda: "BACKUP" in one.says().rpartition("FAULT")[2], "the machine is back")
+        # It has the higher priority. If it were to take the address, it would after three advertisements.
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            self.assertIs(self.serving(), two, "it does not take the address back")
+            time.sleep(0.1)
+        self.assertEqual(self.greeting(), "blue")
+
+        two.keepalived.process.kill()
+        self.assertMoves("kill -9 of keepalived", two, "blue")
+        self.wait_for(lambda: not two.has_address(), "its remains have given the address up")
+
+
+if __name__ == "__main__":
+    unittest.main()
