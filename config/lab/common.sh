@@ -125,14 +125,15 @@ processes_of() {
 
 runs() { [ -n "$(processes_of "$1")" ]; }
 
-# Ends processes: SIGTERM again and again, because bgproxy drains at the first and ends at the second; after 10 s SIGKILL.
+# Ends processes: SIGTERM again and again, because bgproxy drains at the first and ends at the second; after 3 s SIGKILL
+# (Apache's children do not heed SIGTERM once Apache itself is dead).
 # end LISTING-COMMAND...: it prints what is left to end
 end() {
   local signal=TERM turn pids
-  for ((turn = 0; turn < 150; turn++)); do
+  for ((turn = 0; turn < 100; turn++)); do
     mapfile -t pids < <("$@")
     [ ${#pids[@]} -gt 0 ] || return 0
-    [ "$turn" -lt 100 ] || signal=KILL
+    [ "$turn" -lt 30 ] || signal=KILL
     kill -s "$signal" "${pids[@]}" 2>/dev/null || true
     sleep 0.1
   done
@@ -148,7 +149,14 @@ user_is_ours() {
   comment=$(getent passwd "$user" | cut -d: -f5) && [ "$comment" = "$(user_mark)" ]
 }
 
-processes_of_user() { find /proc -maxdepth 1 -name '[0-9]*' -user "$user" -printf '%f\n' 2>/dev/null; }
+# Those that live: one that has ended and was not asked for yet by its parent cannot be ended again.
+processes_of_user() {
+  local process line
+  while read -r process; do
+    { read -r line <"$process/stat"; } 2>/dev/null || continue
+    [[ ${line##*) } == Z* ]] || say "${process##*/}"
+  done < <(find /proc -maxdepth 1 -name '[0-9]*' -user "$user" 2>/dev/null)
+}
 
 # Removes all that `up` has made: processes, user, folder. What it lacks is passed over, so it also ends a lab that was
 # never finished. (/run/sshd stays: it is every sshd's, and Debian's own makes it too.)
@@ -159,7 +167,11 @@ take_down() {
   done
   if [ "$mode" = real ] && user_is_ours; then
     end processes_of_user || failed=1
-    userdel "$user" >/dev/null || failed=1
+    # --force: in spite of what is still on the list of processes, but has ended.
+    userdel --force "$user" >"$folder/log/userdel.log" 2>&1 || {
+      cat "$folder/log/userdel.log" >&2
+      failed=1
+    }
   fi
   # With processes or the user left, the folder is what tells the next `down` of them.
   [ "$failed" -eq 0 ] || return 1
