@@ -87,6 +87,19 @@ class UpAndDown(LabCase):
         self.assertEqual(down.returncode, 0, down.stdout)
         self.check_gone(lab)
 
+    def test_without_apache_and_sshd_the_lab_is_plain_and_says_so(self) -> None:
+        lab = self.lab()
+        harness.need("unshare", "mount", "python3")
+        hide = " && ".join(f"mount --bind /dev/null {harness.find_program(name)}" for name in ("apache2", "sshd"))
+        up = subprocess.run(["unshare", "-m", "sh", "-c", f'{hide} && exec "$0"', str(SCRIPTS / "up")], text=True,
+                            env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                            timeout=60)
+        self.assertEqual(up.returncode, 0, up.stdout)
+        self.assertIn("plain mode, because apache2 is not installed and sshd is not installed:", up.stdout)
+        self.check_release(lab)
+        self.assertEqual(lab.run("down").returncode, 0)
+        self.check_gone(lab)
+
     def test_programs_that_take_requests_do_not_run_as_root(self) -> None:
         lab = self.lab_that_is_up()
         for color in ("blue", "green"):
@@ -105,6 +118,22 @@ class UpAndDown(LabCase):
                          (0, f"the lab at {lab.folder} is up already; nothing was changed\n"))
         self.assertEqual((lab.pids(), snapshot(lab.folder)), (pids, files))
         self.check_status(lab, "green", 5)
+
+    def test_a_lab_whose_programs_have_ended_is_started_again_as_it_was(self) -> None:
+        lab = self.lab_that_is_up()
+        self.check_release(lab)
+        for pid in lab.pids().values():
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not lab.processes(), "all has ended, as at a reboot")
+        status = lab.run("status")
+        self.assertEqual(status.returncode, 1)
+        self.assertIn("the front door does not answer", status.stdout)
+        self.assertEqual(status.stdout.count("does not run"), 5, status.stdout)
+        again = lab.run("up")
+        self.assertEqual((again.returncode, again.stdout), (
+            0, f"the lab at {lab.folder} was there already; started again: blue, green, sshd, bgproxy\n"))
+        self.check_status(lab, "blue", 5)
+        self.assertEqual((page(lab.preview), page(lab.front)), ("App v1", "App v2"))
 
     def test_of_two_that_start_at_once_one_builds_the_lab(self) -> None:
         lab = self.lab()
@@ -212,17 +241,19 @@ class Faults(LabCase):
             self.assertEqual((shown.returncode, f"Usage: config/lab/{script}" in shown.stdout), (0, True), shown.stdout)
 
     def test_a_tool_that_is_missing_is_named_with_its_package(self) -> None:
+        programs = self.folder()
+        for folder in ("/bin", "/usr/bin"):
+            for program in Path(folder).iterdir():
+                if not (programs / program.name).is_symlink():
+                    (programs / program.name).symlink_to(program)
         for plain in (False, True):
             lab = self.lab(plain)
             for tool, package in (("git", "git"), ("curl", "curl"), ("ss", "iproute2"), ("setsid", "util-linux"),
                                   ("python3", "python3") if plain else ("ssh-keygen", "openssh-client")):
                 with self.subTest(tool, plain=plain):
-                    programs = self.folder()
-                    for folder in ("/bin", "/usr/bin"):
-                        for program in Path(folder).iterdir():
-                            if program.name != tool and not (programs / program.name).is_symlink():
-                                (programs / program.name).symlink_to(program)
+                    (programs / tool).rename(programs / "hidden")
                     self.check_refused(lab, f"missing: {tool} (Debian: {package})", environment={"PATH": str(programs)})
+                    (programs / "hidden").rename(programs / tool)
 
     def test_bgproxy_that_is_not_built_is_told_with_how_to_build_it(self) -> None:
         if any((harness.ROOT / ".build" / "release" / name).exists() for name in ("bgproxy", "bgproxyctl")):
@@ -264,6 +295,22 @@ class Faults(LabCase):
         said, _ = up.communicate(timeout=60)
         self.assertEqual((up.returncode, "removing what was built" in said), (1, True), said)
         self.assertEqual(lab.leftovers(), [])
+
+    def test_up_that_is_interrupted_at_any_moment_leaves_nothing_behind(self) -> None:
+        lab = self.lab()
+        # One after the other: what is in the folder tells how far it is.
+        for moment in ("lab.conf", "blue/sample_app", "ssh/config", "sample_app/.git", "run/blue.pid", "run/bgproxy.pid"):
+            with self.subTest(moment):
+                up = lab.start("up")
+                self._stack.callback(up.stdout.close)
+                wait_until(lambda: (lab.folder / moment).exists() or up.poll() is not None, moment, pause=0.001)
+                up.terminate()
+                said, _ = up.communicate(timeout=60)
+                if up.returncode == 0:
+                    lab.run("down")  # it was finished before it was interrupted
+                else:
+                    self.assertEqual((up.returncode, "removing what was built" in said), (1, True), said)
+                self.assertEqual(lab.leftovers(), [])
 
     def test_down_removes_a_lab_whose_up_was_killed(self) -> None:
         lab = self.lab()

@@ -27,12 +27,14 @@ misused() {
   exit 2
 }
 
+has() { [ -x "$(type -P "$1")" ]; }
+
 # Ends with the names of the programs that are missing, and the Debian packages that have them.
 # need PROGRAM:PACKAGE...
 need() {
   local pair missing=()
   for pair; do
-    command -v "${pair%%:*}" >/dev/null || missing+=("${pair%%:*} (Debian: ${pair#*:})")
+    has "${pair%%:*}" || missing+=("${pair%%:*} (Debian: ${pair#*:})")
   done
   [ ${#missing[@]} -eq 0 ] || die "missing: $(join ', ' "${missing[@]}")"
 }
