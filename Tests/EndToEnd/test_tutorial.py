@@ -166,8 +166,14 @@ class Terminal:
 
     def interrupt(self) -> None:
         """Control-C: it ends the command, and the shell that reads from no terminal with it."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(harness.PATIENCE)
+
+        def has_ended() -> bool:
+            # Again where it came just between two commands of the loop, as one would.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGINT)
+            return self.process.poll() is not None
+
+        wait_until(has_ended, "Control-C ends the loop", pause=0.2)
 
 
 class Tutorial(LabCase):
