@@ -10,7 +10,8 @@ import Testing
 
   @Test func families_areWrittenWithHelpAndType() {
     let written = text {
-      $0.add("a_total", .counter, "Of a\nand \\ \"b\".", [.init([], 3 as UInt64), .init([("x", "1"), ("y", "2")], 0.5)])
+      $0.add(
+        "a_total", .counter, "Of a\nand \\ \"b\".", [.init([], 3 as UInt64), .init([("x", "1"), ("y", "2")], 0.5)])
     }
     #expect(
       written == """
@@ -34,10 +35,11 @@ import Testing
     #expect(text { $0.add("a", .gauge, "A.", [.init([("l", value)], true)]) }.hasSuffix("a{l=\"\(written)\"} 1\n"))
   }
 
-  @Test(arguments: [
-    (0, "0"), (1, "1"), (-3, "-3"), (0.5, "0.5"), (1e14, "100000000000000"), (1.5e-5, "1.5e-05"), (.infinity, "+Inf"),
-    (-.infinity, "-Inf"), (.nan, "NaN"), (9_007_199_254_740_992, "9007199254740992.0"), (1e300, "1e+300"),
-  ] as [(Double, String)])
+  @Test(
+    arguments: [
+      (0, "0"), (1, "1"), (-3, "-3"), (0.5, "0.5"), (1e14, "100000000000000"), (1.5e-5, "1.5e-05"), (.infinity, "+Inf"),
+      (-.infinity, "-Inf"), (.nan, "NaN"), (9_007_199_254_740_992, "9007199254740992.0"), (1e300, "1e+300"),
+    ] as [(Double, String)])
   func numbers_areAsPrometheusReadsThem(value: Double, written: String) {
     #expect(text { $0.add("a", .gauge, "A.", [.init([], value)]) }.hasSuffix("\na \(written)\n"))
   }

@@ -11,7 +11,8 @@ import Testing
   @Test func everyOptionArrives() throws {
     let options = try BgproxyOptions.parse([
       "--listen", ":80", "--blue", "a:1", "--blue=b:2", "--green", "unix:/g", "--protocol", "http", "--active", "green",
-      "--preview", "[::1]:81", "--socket", "/s", "--state", "/t", "--workers", "4", "--metrics", ":9180", "--log-level", "debug",
+      "--preview", "[::1]:81", "--socket", "/s", "--state", "/t", "--workers", "4", "--metrics", ":9180", "--log-level",
+      "debug",
       "--log-format", "json", "--check",
     ])
     var expected = BgproxyOptions()
