@@ -73,9 +73,11 @@ extension Program {
   }
 
   private var bashVerbs: String {
-    let own = builtVerbs.filter { !$0.builtOptions.isEmpty }.map { verb in
-      "\(verb.name)) options=(\(spaced(verb.builtOptions.map(\.name))) \"${options[@]}\") ;;"
-    }
+    let plain = builtVerbs.filter(\.builtOptions.isEmpty).map(\.name)
+    let own =
+      builtVerbs.filter { !$0.builtOptions.isEmpty }.map { verb in
+        "\(verb.name)) options=(\(spaced(verb.builtOptions.map(\.name))) \"${options[@]}\") ;;"
+      } + ["\((plain + ["''"]).joined(separator: " | "))) ;;", "*) return ;;"]
     let positionals = builtVerbs.compactMap { verb -> String? in
       verb.positional.flatMap { bashOffer($0.value, for: verb.name) }
     }
