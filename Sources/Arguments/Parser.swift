@@ -147,7 +147,7 @@ extension Value {
   /// What people are told to type.
   var expectation: String {
     switch self {
-    case .text(let name), .remark(let name): name
+    case .text(let name), .remark(let name), .file(let name): name
     case .choice(let names, later: _): names.joined(separator: ", ")
     case .duration: "a time such as 250ms, 30s, 5m or 1h"
     case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
@@ -157,7 +157,7 @@ extension Value {
   /// What is wrong with a text, as the end of a sentence that begins with the name; nil where it is fine.
   func complaint(about text: String) -> String? {
     switch self {
-    case .text(let name): return text.isEmpty ? "needs a value: \(name)" : nil
+    case .text(let name), .file(let name): return text.isEmpty ? "needs a value: \(name)" : nil
     case .remark: return nil
     case .choice(let names, let later):
       if names.contains(text) { return nil }

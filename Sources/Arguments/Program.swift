@@ -109,16 +109,24 @@ public enum Value: Sendable {
   case text(String)
   /// Any text; also none at all, which a script's empty variable leads to.
   case remark(String)
+  /// The name of a file, which may not exist yet, or a command: completion offers files.
+  case file(String)
   /// One of these; `later` are refused by name as not built.
   case choice([String], later: [String] = [])
   /// `250ms`, `30s`, `5m`, `1h`.
   case duration
   case number(ClosedRange<Int>)
 
+  /// One of the cases of a type.
+  public static func choice<Kind: CaseIterable & RawRepresentable>(of _: Kind.Type) -> Value
+  where Kind.RawValue == String {
+    .choice(Kind.allCases.map(\.rawValue))
+  }
+
   /// What help shows in its place.
   public var placeholder: String {
     switch self {
-    case .text(let name), .remark(let name): name
+    case .text(let name), .remark(let name), .file(let name): name
     case .choice(let names, later: _): names.joined(separator: "|")
     case .duration: "TIME"
     case .number: "N"

@@ -19,7 +19,7 @@ public enum LogLevel: Int, Sendable, Comparable, CaseIterable {
   }
 }
 
-public enum LogFormat: String, Sendable { case text, json }
+public enum LogFormat: String, Sendable, CaseIterable { case text, json }
 
 /// One structured line an event, to a descriptor (standard error), from any thread.
 ///

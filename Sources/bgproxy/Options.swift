@@ -1,4 +1,7 @@
 import Arguments
+import Configuration
+import Switching
+import Telemetry
 
 /// What the command line of `bgproxy` says. Addresses are as given; the configuration understands them.
 struct BgproxyOptions: Equatable, Sendable {
@@ -22,9 +25,14 @@ struct BgproxyOptions: Equatable, Sendable {
   var logLevel = "info"
   /// `text` or `json`.
   var logFormat = "text"
+  /// Print the completion of this program for a shell.
+  var completion: CompletionShell?
   var version = false
   var help = false
 
+  static func completionText(for shell: CompletionShell) -> String {
+    Table.program.completion(for: shell, printedBy: "\(Table.program.name) \(Table.completion.name) \(shell.rawValue)")
+  }
   static let helpText = Table.program.help()
   static let versionText = "\(Table.program.name) \(bgproxyVersion)\n"
 
@@ -34,7 +42,8 @@ struct BgproxyOptions: Equatable, Sendable {
     var options = BgproxyOptions()
     options.help = parsed.wantsHelp
     options.version = parsed.has(.version)
-    if options.help || options.version { return options }
+    options.completion = parsed.value(of: Table.completion).flatMap(CompletionShell.init(rawValue:))
+    if options.help || options.version || options.completion != nil { return options }
     try refuseContradictions(parsed)
     options.config = parsed.value(of: Table.config)
     options.listen = parsed.value(of: Table.listen)
@@ -72,28 +81,30 @@ struct BgproxyOptions: Equatable, Sendable {
   }
 
   private enum Table {
-    static let config = Option("--config", "config file; default /etc/bgproxy/bgproxy.json5", takes: .text("FILE"))
+    static let config = Option("--config", "config file; default /etc/bgproxy/bgproxy.json5", takes: .file("FILE"))
     static let listen = Option("--listen", "accept sessions here; no config file is needed", takes: .text("ADDR"))
     static let blue = Option("--blue", "a target of blue; may be repeated", takes: .text("ADDR"), isRepeatable: true)
     static let green = Option("--green", "a target of green; may be repeated", takes: .text("ADDR"), isRepeatable: true)
     static let `protocol` = Option(
       "--protocol", "tcp (the default) relays anything; http moves between two requests",
-      takes: .choice(["tcp", "http"]))
+      takes: .choice(of: ListenerProtocol.self))
     static let active = Option(
       "--active", "the active color where there is no state file yet, or a damaged one",
-      takes: .choice(["blue", "green"]))
+      takes: .choice(of: Color.self))
     static let preview = Option("--preview", "lead to the idle color here", takes: .text("ADDR"))
     static let demo = Option("--demo", "two sample backends and a front door on 127.0.0.1:8080, preview on :8081")
     static let check = Option("--check", "validate the configuration and exit")
-    static let socket = Option("--socket", "admin socket", takes: .text("PATH"))
-    static let state = Option("--state", "state file", takes: .text("PATH"))
+    static let socket = Option("--socket", "admin socket", takes: .file("PATH"))
+    static let state = Option("--state", "state file", takes: .file("PATH"))
     static let metrics = Option(
       "--metrics", "serve metrics and the status page here, to everybody who can connect", takes: .text("ADDR"))
     static let workers = Option(
       "--workers", "worker threads, at most 256; default: one for each processor", takes: .number(1...256))
     static let logLevel = Option(
-      "--log-level", "what is logged; default info", takes: .choice(["error", "warning", "info", "debug"]))
-    static let logFormat = Option("--log-format", "how it is logged; default text", takes: .choice(["text", "json"]))
+      "--log-level", "what is logged; default info", takes: .choice(LogLevel.allCases.map(\.name)))
+    static let logFormat = Option("--log-format", "how it is logged; default text", takes: .choice(of: LogFormat.self))
+    static let completion = Option(
+      "--completion", "print the completion for this shell and exit", takes: .choice(of: CompletionShell.self))
 
     static let program = Program(
       name: "bgproxy",
@@ -105,7 +116,7 @@ struct BgproxyOptions: Equatable, Sendable {
       ],
       options: [
         config, listen, blue, green, `protocol`, active, preview, demo, check, socket, state, metrics, workers,
-        logLevel, logFormat, .help, .version,
+        logLevel, logFormat, completion, .help, .version,
       ],
       notes: [
         "ADDR is host:port, [v6]:port, :port (all addresses) or unix:/path. Options override the config file, save",

@@ -72,6 +72,10 @@ func run(_ arguments: [String]) -> Int32 {
     say(options.help ? BgproxyOptions.helpText : BgproxyOptions.versionText)
     return 0
   }
+  if let shell = options.completion {
+    say(BgproxyOptions.completionText(for: shell))
+    return 0
+  }
   do {
     // Before the first thread, so that none of them receives a signal.
     let setUp = try ProcessSetUp()

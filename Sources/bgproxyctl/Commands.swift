@@ -1,8 +1,10 @@
 import Arguments
+import Switching
 
 /// The verbs of `bgproxyctl`.
 enum Command: String, CaseIterable {
-  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, reload, stop, help
+  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, reload, stop,
+    completion, help
 
   static let program = Program(
     name: "bgproxyctl",
@@ -15,7 +17,7 @@ enum Command: String, CaseIterable {
   enum Options {
     static let json = Option("--json", "print the answer of the front door as JSON")
     static let socket = Option(
-      "--socket", "admin socket of the front door; else BGPROXY_SOCKET, else the default", takes: .text("PATH"))
+      "--socket", "admin socket of the front door; else BGPROXY_SOCKET, else the default", takes: .file("PATH"))
     static let timeout = Option("--timeout", "how long an answer may take; default 5s", takes: .duration)
     static let quiet = Option("--quiet", "print errors only, and what --json asks for")
     static let noColor = Option("--no-color", "plain text on a terminal too")
@@ -24,14 +26,14 @@ enum Command: String, CaseIterable {
     static let wait = Option("--wait", "wait until ramp, bake and drain have ended, and show their progress")
     static let drainWindow = Option(
       "--drain", "how long sessions of the old color may run on; else as configured", takes: .duration)
-    static let expect = Option("--expect", "refuse if another color is active", takes: .choice(["blue", "green"]))
+    static let expect = Option("--expect", "refuse if another color is active", takes: .choice(of: Color.self))
     static let dryRun = Option("--dry-run", "say what would happen and change nothing")
     static let reason = Option("--reason", "why, for the receipt and the history", takes: .remark("TEXT"))
     static let handover = Option(
       "--handover", "the two colors never serve at the same time: hold, wait for what runs, switch")
     static let during = Option(
       "--during", "with --handover: run CMD here while nothing serves; if it fails, the old color goes on",
-      takes: .text("CMD"))
+      takes: .file("CMD"))
     static let force = Option(
       "--force", "to a color that is not healthy too; with --handover: cut what has not ended in time")
     static let forceBack = Option("--force", "to a color that is not healthy too")
@@ -41,18 +43,18 @@ enum Command: String, CaseIterable {
     static let ramp = Option(
       "--ramp", "first only a share of the clients, for some time each: 10%:1m,50%:1m", takes: .text("STEPS"))
     static let before = Option(
-      "--before", "run CMD here first; if it fails, nothing is switched; may be repeated", takes: .text("CMD"),
+      "--before", "run CMD here first; if it fails, nothing is switched; may be repeated", takes: .file("CMD"),
       isRepeatable: true)
     static let after = Option(
       "--after", "run CMD here once the switch is in force; if it fails, roll back; may be repeated",
-      takes: .text("CMD"), isRepeatable: true)
+      takes: .file("CMD"), isRepeatable: true)
     static let waitForDrain = Option("--wait", "wait until the drain has ended, and show its progress")
     static let waitForQuiet = Option("--wait", "wait until no work is in flight")
     static let longest = Option(
       "--max", "how long it may last; then traffic resumes by itself; default 30s", takes: .duration)
     static let extend = Option("--extend", "give the drain more time", takes: .duration)
     static let now = Option("--now", "end the drain at once: what is left is reset")
-    static let color = Option("--color", "only the sessions of this color", takes: .choice(["blue", "green"]))
+    static let color = Option("--color", "only the sessions of this color", takes: .choice(of: Color.self))
   }
 
   private var verb: Verb {
@@ -92,7 +94,7 @@ enum Command: String, CaseIterable {
           had, and some were closed. 5, with --wait: the release failed, and traffic is back where it was.
           """,
         ],
-        positional: Positional("COLOR", .choice(["blue", "green"])),
+        positional: Positional("COLOR", .choice(of: Color.self)),
         options: [
           Options.wait, Options.drainWindow, Options.expect, Options.dryRun, Options.reason, Options.handover,
           Options.during, Options.bake, Options.ramp, Options.before, Options.after, Options.force,
@@ -153,6 +155,7 @@ enum Command: String, CaseIterable {
       Verb(rawValue, "read the config file again; an error in it changes nothing", examples: ["bgproxyctl reload"])
     case .stop:
       Verb(rawValue, "stop accepting, drain, and end the front door", examples: ["bgproxyctl stop"])
+    case .completion: Completion.verb
     case .help:
       Verb(
         rawValue, "show the help of a verb",
@@ -162,5 +165,5 @@ enum Command: String, CaseIterable {
     }
   }
 
-  private static let notBuilt = ["top", "upgrade", "completion"]
+  private static let notBuilt = ["top", "upgrade"]
 }

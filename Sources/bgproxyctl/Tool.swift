@@ -38,6 +38,9 @@ struct Tool {
     case .help:
       let subject = program.verbs.first { $0.name == arguments.positional }
       return try show(subject.map(program.help(for:)) ?? program.help())
+    case .completion:
+      guard let shell = arguments.positional.flatMap(CompletionShell.init(rawValue:)) else { return .usage }
+      return try show(Completion.script(for: shell))
     case .watch:
       Output.exitWhenReaderLeaves()
       try runWatch(asJSON: asJSON, context()) { text throws(Failure) in try Output.write(text) }

@@ -47,7 +47,7 @@ class ExitCodes(Case):
         self.assertIn("switch", ctl("swich", "green").stderr, "did you mean")
 
     def test_2_what_is_not_built_is_refused_by_name(self) -> None:
-        for arguments, name in ((("top",), "top"), (("upgrade",), "upgrade"), (("completion",), "completion")):
+        for arguments, name in ((("top",), "top"), (("upgrade",), "upgrade")):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stderr}")
             self.assertIn(name, result.stderr)
