@@ -22,15 +22,20 @@ const known = {
   failedSince: null,
   nextTryAt: null,
   failure: "",
-  clockBounds: [], // see `now`
+  clockBounds: [], // see `present`
 };
 
 const page = { measure: null, pointedAt: null, said: null, labelledAt: 0 };
 
 /// The front door's clock in milliseconds. The Date of an answer is never later than that clock was when the answer came,
 /// so the largest difference seen lately is the best one.
+function present(here = Date.now()) {
+  return here + (known.clockBounds.length ? Math.max(...known.clockBounds) : 0);
+}
+
+/// The moment that the page is about: nothing counts down while nobody answers.
 function now() {
-  return Date.now() + (known.clockBounds.length ? Math.max(...known.clockBounds) : 0);
+  return present(isLost() ? (known.answeredAt ?? Date.now()) : Date.now());
 }
 
 function isLost() {
@@ -135,8 +140,8 @@ function when(milliseconds) {
 }
 
 const SIGNALS = {
-  health: "listeners without a healthy target", connectFailures: "connect failures",
-  resets: "resets before an answer", serverErrors: "5xx answers", firstByte: "late first bytes",
+  health: "listeners down", connectFailures: "connect failures", resets: "early resets", serverErrors: "5xx answers",
+  firstByte: "late first bytes",
 };
 const signalName = (name) => (Object.hasOwn(SIGNALS, name) ? SIGNALS[name] : name);
 const signalValue = (name, value) => (name === "health" ? whole.format(value) : percent(value));
@@ -181,15 +186,18 @@ function show(parent, ...fresh) {
   while (parent.childNodes.length > fresh.length) parent.lastChild.remove();
 }
 
+/// With roles, since a layout other than a table's takes them away.
 function table(caption, heads, rows, attributes = {}) {
   const cells = (row) => row.map((cell, index) => {
-    const head = index === 0 ? make("th", { scope: "row" }) : make("td", { class: heads[index].kind ?? null });
+    const head = index === 0 ? make("th", { scope: "row", role: "rowheader" })
+      : make("td", { class: heads[index].kind ?? null, role: "cell" });
     return fill(head, {}, [cell].flat());
   });
-  return make("table", attributes,
+  const columns = heads.map(({ name, kind }) => make("th", { scope: "col", role: "columnheader", class: kind ?? null }, name));
+  return make("table", { role: "table", ...attributes },
     make("caption", { class: "unseen" }, caption),
-    make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col", class: head.kind ?? null }, head.name)))),
-    make("tbody", {}, rows.map((row) => make("tr", { class: row.kind ?? null }, cells(row.cells)))));
+    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, columns)),
+    make("tbody", { role: "rowgroup" }, rows.map((row) => make("tr", { role: "row", class: row.kind ?? null }, cells(row.cells)))));
 }
 
 /// A color's mark: blue a filled square and a solid line, green a ring and a dashed one.
@@ -221,7 +229,7 @@ function findings(status) {
     add(true, "persisted", `The switch to ${last.to} is not on disk yet: after a crash ${last.from} would be live again`);
   }
   if (last?.automatic && last.cause) {
-    add(false, `taken back ${last.generation}`, `${last.from} was taken back at ${when(time(last.at))}: ${causeText(last.cause)}`);
+    add(false, `taken back ${last.generation}`, `${last.from} was taken back automatically at ${when(time(last.at))}: ${causeText(last.cause)}`);
   }
   if (status.phase === "stopping") add(true, "stopping", "The front door is stopping: it takes no new sessions");
   const told = new Set();
@@ -236,27 +244,28 @@ function findings(status) {
 }
 
 function addHealth(status, color, add) {
-  const bad = status.listeners.flatMap(({ name, targets }) => targets[color].filter((target) => target.healthy === false)
-    .map((target) => `${target.address}${status.listeners.length > 1 ? ` (${name})` : ""}: ${target.result ?? "no result"}`));
+  const bad = status.listeners.flatMap(({ name, targets }) => targets[color].filter(({ healthy }) => healthy === false)
+    .map(({ address, result }) => `${status.listeners.length > 1 ? `${name} ` : ""}${address}: ${result ?? "no result"}`));
   const details = bad.slice(0, 4).join("; ") + (bad.length > 4 ? `; and ${bad.length - 4} more` : "");
   const role = color === status.active ? ", which is live," : color === onTrial(status) ? ", which is on trial," : " (idle)";
   if (status.colors[color].healthy === false) {
-    add(role !== " (idle)", `health ${color}`, `${color}${role} is unhealthy. `, details || "no listener of it is reached");
+    add(role !== " (idle)", `health ${color}`, `${color}${role} is unhealthy. `, details);
   } else if (bad.length) {
     const all = status.listeners.reduce((sum, { targets }) => sum + targets[color].length, 0);
-    add(false, `target ${color} ${bad.length}`, `${color}: ${bad.length} of ${plural(all, "target")} unhealthy. `, details);
+    add(false, `target ${color} ${bad.length}`, `${color}: ${bad.length} of ${plural(all, "target")} ${bad.length === 1 ? "is" : "are"} unhealthy. `, details);
   }
 }
 
-/// More than one in a hundred is bad.
+/// More than one in a hundred is bad, where the color is still in use.
 function addFailures(status, color, add) {
   const requests = total(color, "requests", MINUTE);
   const sessions = total(color, "accepted", MINUTE);
-  const count = (figure, one, many, whole, unit) => {
+  const isInUse = color === status.active || color === onTrial(status) || status.colors[color].sessions > 0;
+  const count = (figure, one, many, all, unit) => {
     const failed = total(color, figure, MINUTE);
     if (!failed) return;
-    const share = whole > failed ? ` of ${plural(whole, unit)} (${percent(failed / whole)})` : "";
-    add(failed > whole / 100, `${figure} ${color}`, `${color}: ${plural(failed, one, many)} in the last minute${share}`);
+    const share = all > failed ? ` (${short((failed / all) * 100)} % of ${plural(all, unit)})` : "";
+    add(isInUse && failed > all / 100, `${figure} ${color}`, `${color}: ${plural(failed, one, many)} in the last minute${share}`);
   };
   count("connectFailures", "connect failure", "connect failures", Math.max(requests, sessions), requests ? "request" : "session");
   count("resets", "session reset by its target", "sessions reset by their target", sessions, "new session");
@@ -287,7 +296,7 @@ function addDrain({ drain, lastSwitch, phase }, add) {
 
 // MARK: The parts of the page
 
-function showHeadline(status, found) {
+function showHeadline(status) {
   const lost = isLost();
   document.body.classList.toggle("lost", lost);
   if (lost) {
@@ -301,7 +310,7 @@ function showHeadline(status, found) {
   const { active, switchedAt, ramp } = status;
   show(part("headline"), make("span", { class: `name ${active}` }, mark(active), active), " is live");
   const since = switchedAt ? ["since ", moment(switchedAt), ` (${ago(switchedAt)})`] : ["no switch yet"];
-  show(part("standing"), since, ` · ${phaseText(status)}`,
+  show(part("standing"), since, " · ", make("b", {}, phaseText(status)),
     ramp ? ` · ${ramp.to} gets ${status.share[ramp.to]} % of new ${speaksHTTP(status) ? "clients" : "sessions"}` : "");
   show(part("about"), `bgproxy ${status.version} · pid ${status.pid} · up ${ago(status.startedAt)} · generation ${status.generation}`);
 }
@@ -319,25 +328,28 @@ function phaseText({ phase, active, drain, hold }) {
 function showFindings(found) {
   const bad = found.filter((finding) => finding.isBad).length;
   const watch = found.length - bad;
+  const lost = isLost();
   part("state").className = bad ? "bad" : watch ? "watch" : "good";
-  show(part("state-title"), bad ? `${plural(bad, "thing is", "things are")} wrong${watch ? `, ${watch} to watch` : ""}`
-    : watch ? `Nothing is wrong, ${plural(watch, "thing")} to watch` : "Nothing is wrong");
+  const count = bad ? plural(bad, lost ? "thing was" : "thing is", lost ? "things were" : "things are")
+    : lost ? "Nothing was" : "✓ Nothing is";
+  show(part("state-title"), `${count} wrong${watch ? `, ${bad ? watch : plural(watch, "thing")} to watch` : ""}`);
   show(part("findings"), found.map(({ isBad, text }) => make("li", { class: isBad ? "bad" : "watch" },
-    make("b", {}, isBad ? "wrong" : "watch"), " ", text)));
+    make("b", {}, isBad ? "wrong" : "watch"), " ", make("span", {}, text))));
 }
 
 function badges(status, color) {
   const report = status.colors[color];
   const list = [];
-  if (color === status.active) list.push(["live", isLost() ? "was live" : "LIVE"]);
-  if (color === onTrial(status)) list.push(["trial", "on trial"]);
+  const share = status.ramp ? ` ${status.share[color]} %` : "";
+  if (color === status.active) list.push(["live", (isLost() ? "was live" : "LIVE") + share]);
+  if (color === onTrial(status)) list.push(["trial", `on trial${color === status.active ? "" : share}`]);
   if (report.draining) list.push(["draining", "draining"]);
   if (!list.length) list.push(["idle", "idle"]);
   return list.map(([kind, text]) => make("span", { class: `badge ${kind}` }, text));
 }
 
 function health(isHealthy) {
-  if (isHealthy === null) return make("span", { class: "dim" }, "health not known yet");
+  if (isHealthy === null) return make("span", { class: "dim" }, "not known yet");
   return make("span", { class: isHealthy ? "good" : "bad" }, isHealthy ? "✓ healthy" : "✕ unhealthy");
 }
 
@@ -360,9 +372,8 @@ function showColor(status, color) {
     ["To clients", perSecond("bytesOut", (value) => `${bytes(value)}/s`)],
     ["First byte p50", quantile(last?.p50Microseconds)],
     ["First byte p99", quantile(last?.p99Microseconds)],
-    ["Failed, last min", failed.length ? failed.map(([count, name]) => `${whole.format(count)} ${name}`).join(", ") : "0",
+    ["Failed, 1 min", failed.length ? failed.map(([count, name]) => `${whole.format(count)} ${name}`).join(", ") : "0",
       failed.length > 0],
-    status.share[color] % 100 !== 0 && ["Share of new", `${status.share[color]} %`],
   ].filter(Boolean);
   const targets = status.listeners.flatMap((listener) => listener.targets[color].map((target) => ({ cells: [
     [listener.name, make("small", {}, ` ${listener.protocol}`)], target.address,
@@ -375,7 +386,7 @@ function showColor(status, color) {
     make("dl", {}, figures.map(([name, value, isBad]) =>
       make("div", {}, make("dt", {}, name), make("dd", { class: isBad ? "bad" : null }, value)))),
     make("div", { class: "scroll" }, table(`Targets of ${color}`,
-      [{ name: "Listener" }, { name: "Target" }, { name: "Health" }, { name: "Sessions", kind: "number" }], targets)));
+      [{ name: "Listener" }, { name: "Target" }, { name: "Health" }, { name: "Sessions", kind: "number" }], targets, { class: "targets" })));
 }
 
 function showProgress(status) {
@@ -388,7 +399,7 @@ function showProgress(status) {
     const color = status.phase === "stopping" ? "both colors" : other(active);
     doing(`Drain of ${color}`, color, drain.remaining, Math.max(1, drain.initial),
       `${whole.format(drain.remaining)} of ${plural(drain.initial, "session")} left · `,
-      time(drain.deadline) > now() ? `what is open in ${left(drain.deadline)} is closed` : "the time is up");
+      time(drain.deadline) > now() ? `the rest is closed in ${left(drain.deadline)}` : "the time is up");
   }
   if (hold) {
     const [value, max] = elapsed(hold.since, hold.until);
@@ -409,12 +420,12 @@ function showProgress(status) {
 
 function signalsTable(signals) {
   const heads = [{ name: "Signal" }, { name: "Value", kind: "number" }, { name: "Limit", kind: "number" },
-    { name: "Seen", kind: "number" }, { name: "Clients", kind: "number" }, { name: "" }];
+    { name: "Seen", kind: "number" }, { name: "Clients", kind: "number" }];
   return make("div", { class: "scroll" }, table("Signals that are watched", heads, signals.map((signal) => {
     const isBeyond = signal.value > signal.limit;
-    return { kind: isBeyond ? "beyond" : null, cells: [signalName(signal.signal), signalValue(signal.signal, signal.value),
+    return { kind: isBeyond ? "beyond" : null, cells: [`${isBeyond ? "✕ beyond:" : "✓"} ${signalName(signal.signal)}`, signalValue(signal.signal, signal.value),
       signalValue(signal.signal, signal.limit), signal.signal === "health" ? "" : whole.format(signal.samples),
-      signal.clients === null ? "" : whole.format(signal.clients), isBeyond ? "✕ beyond" : "✓"] };
+      signal.clients === null ? "" : whole.format(signal.clients)] };
   })));
 }
 
@@ -486,11 +497,11 @@ function ticks(largest, base) {
 function showChart() {
   const all = [...known.samples.values()];
   const measure = MEASURES[page.measure];
-  const end = Math.max(now(), all.length ? time(all.at(-1).at) : 0);
+  const end = Math.max(present(), all.length ? time(all.at(-1).at) : 0);
   const age = all.length ? (end - time(all[0].at)) / 1000 : 0;
   const span = [60, 120, 300, WINDOW].find((seconds) => age <= seconds) ?? WINDOW;
   const width = Math.max(280, part("chart").clientWidth);
-  const box = { left: 52, right: width - 46, top: 40, bottom: 206, height: 232 };
+  const box = { left: 52, right: width - 52, top: 40, bottom: 206, height: 232 };
   const x = (at) => box.left + (1 - (end - at) / (span * 1000)) * (box.right - box.left);
   const shown = all.filter((sample) => x(time(sample.at)) >= box.left);
   const values = Object.fromEntries(COLORS.map((color) => [color, shown.map((sample) => measure.of(sample, color))]));
@@ -545,13 +556,16 @@ function lines(color, shown, values, x, y, box) {
 /// A vertical line at each switch, with where it led; labels that would meet go to a second row, or away.
 function switchMarks(x, box) {
   const ends = [-Infinity, -Infinity];
+  const letter = 7.5;
   return known.receipts.filter(({ at }) => x(time(at)) >= box.left && x(time(at)) <= box.right + 2).flatMap(({ at, to, automatic }) => {
-    const text = `→ ${to}${automatic ? " (automatic)" : ""}`;
-    const start = Math.min(x(time(at)), box.right + 46 - text.length * 6.6);
-    const row = ends.findIndex((end) => start > end + 6);
-    if (row >= 0) ends[row] = start + text.length * 6.6;
+    const text = `→ ${to}${automatic ? ", automatic" : ""}`;
+    const isLate = x(time(at)) + text.length * letter > box.right + 52;
+    const start = isLate ? box.right + 52 - text.length * letter : x(time(at));
+    const row = ends.findIndex((end) => start > end + 4);
+    if (row >= 0) ends[row] = start + text.length * letter;
     const line = draw("line", { class: `switch${automatic ? " automatic" : ""}`, x1: x(time(at)), x2: x(time(at)), y1: box.top - 2, y2: box.bottom });
-    return row < 0 ? [line] : [line, draw("text", { class: `switch ${to}`, x: start, y: box.top - 6 - 12 * row }, text)];
+    return row < 0 ? [line] : [line, draw("text", { class: `switch ${to}`, x: isLate ? box.right + 52 : start,
+      y: box.top - 6 - 12 * row, "text-anchor": isLate ? "end" : "start" }, text)];
   });
 }
 
@@ -578,7 +592,7 @@ function showLegend(sample, isPointed, measure) {
     return figure === null ? "–" : measure.format(figure);
   };
   show(part("legend"), COLORS.map((color) => make("span", {}, key(color), `${color} `, make("b", {}, value(color)))),
-    make("span", { class: "dim" }, isPointed ? `at ${clock.format(time(sample.at))}` : isLost() ? "no answer" : "now"));
+    make("span", { class: "dim" }, isPointed ? `at ${clock.format(time(sample.at))}` : isLost() ? "no answer" : `last ${short(known.status.recent.stepSeconds)} s`));
 }
 
 /// Changes at most twice a minute, so that a reader of the screen is not told numbers all the time.
@@ -591,7 +605,7 @@ function chartLabel(shown, values, measure, span) {
     const known = values[color].filter((value) => value !== null);
     return known.length ? `${color} ${measure.format(known.at(-1))}, at most ${measure.format(Math.max(...known))}` : `${color} nothing`;
   });
-  const since = now() - span * 1000;
+  const since = present() - span * 1000;
   const switches = known.receipts.filter(({ at }) => time(at) >= since).map(({ at, to }) => `to ${to} at ${clock.format(time(at))}`);
   return `Chart of ${measure.unit} over ${span === 60 ? "the last minute" : `the last ${span / 60} minutes`}: ${colors.join("; ")}. `
     + (switches.length ? `${plural(switches.length, "switch", "switches")}: ${switches.join(", ")}.` : "No switch.");
@@ -631,11 +645,12 @@ function showAll() {
   if (known.answeredAt === null && known.failedSince === null) return;
   const status = known.status;
   const found = status ? findings(status) : [];
-  showHeadline(status, found);
+  showHeadline(status);
   showOutside(status, found);
   if (!status) return;
   for (const name of ["state", "colors", "traffic", "history", "events"]) part(name).hidden = false;
   showFindings(found);
+  show(part("colors-title"), isLost() ? `The two colors, as of ${when(known.answeredAt)}` : "The two colors");
   for (const color of COLORS) showColor(status, color);
   showProgress(status);
   showMeasures(status);
