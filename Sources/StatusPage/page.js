@@ -249,10 +249,10 @@ function addHealth(status, color, add) {
   const details = bad.slice(0, 4).join("; ") + (bad.length > 4 ? `; and ${bad.length - 4} more` : "");
   const role = color === status.active ? ", which is live," : color === onTrial(status) ? ", which is on trial," : " (idle)";
   if (status.colors[color].healthy === false) {
-    add(role !== " (idle)", `health ${color}`, `${color}${role} is unhealthy. `, details);
+    add(role !== " (idle)", `health ${color}`, `${color}${role} is unhealthy: `, details);
   } else if (bad.length) {
     const all = status.listeners.reduce((sum, { targets }) => sum + targets[color].length, 0);
-    add(false, `target ${color} ${bad.length}`, `${color}: ${bad.length} of ${plural(all, "target")} ${bad.length === 1 ? "is" : "are"} unhealthy. `, details);
+    add(false, `target ${color} ${bad.length}`, `${color}: ${bad.length} of ${plural(all, "target")} ${bad.length === 1 ? "is" : "are"} unhealthy: `, details);
   }
 }
 
@@ -349,7 +349,7 @@ function badges(status, color) {
 }
 
 function health(isHealthy) {
-  if (isHealthy === null) return make("span", { class: "dim" }, "not known yet");
+  if (isHealthy === null) return make("span", { class: "dim" }, "health unknown");
   return make("span", { class: isHealthy ? "good" : "bad" }, isHealthy ? "✓ healthy" : "✕ unhealthy");
 }
 
