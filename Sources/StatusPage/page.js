@@ -1,1 +1,730 @@
+// The status page of bgproxy: asks the address that it came from, and shows what it is told. It sends nothing but GET.
+// Text from outside (names, reasons, results) becomes text nodes and attribute values, never markup.
 "use strict";
+
+const COLORS = ["blue", "green"];
+const POLL = 2000;
+const LONGEST_PAUSE = 15000;
+const PATIENCE = 5000; // for one answer
+const SILENCE = 7000; // after which an answer is no longer news
+const WINDOW = 600; // seconds that the chart can show
+const MINUTE = 60;
+const RECEIPTS_SHOWN = 30;
+const EVENTS_SHOWN = 15;
+
+// MARK: What is known
+
+const known = {
+  status: null,
+  samples: new Map(), // by their `at`, the oldest first; at most WINDOW seconds
+  receipts: [], // the oldest first
+  answeredAt: null, // of this machine's clock, as are the next two
+  failedSince: null,
+  nextTryAt: null,
+  failure: "",
+  clockBounds: [], // see `present`
+};
+
+const page = { measure: null, pointedAt: null, said: null, labelledAt: 0 };
+
+/// The front door's clock in milliseconds. The Date of an answer is never later than that clock was when the answer came,
+/// so the largest difference seen lately is the best one.
+function present(here = Date.now()) {
+  return here + (known.clockBounds.length ? Math.max(...known.clockBounds) : 0);
+}
+
+/// The moment that the page is about: nothing counts down while nobody answers.
+function now() {
+  return present(isLost() ? (known.answeredAt ?? Date.now()) : Date.now());
+}
+
+function isLost() {
+  return known.failedSince !== null || (known.answeredAt !== null && Date.now() - known.answeredAt > SILENCE);
+}
+
+function take(status, date) {
+  if (!Number.isNaN(date)) {
+    known.clockBounds.push(date - Date.now());
+    if (known.clockBounds.length > 30) known.clockBounds.shift();
+  }
+  known.status = status;
+  for (const sample of status.recent.samples) known.samples.set(sample.at, sample);
+  const ordered = [...known.samples].sort((a, b) => time(a[0]) - time(b[0]));
+  const oldest = ordered.length ? time(ordered.at(-1)[0]) - WINDOW * 1000 : 0;
+  known.samples = new Map(ordered.filter(([at]) => time(at) >= oldest));
+  const last = status.lastSwitch;
+  if (last && known.receipts.at(-1)?.generation === last.generation) known.receipts[known.receipts.length - 1] = last;
+  known.answeredAt = Date.now();
+  known.failedSince = known.nextTryAt = null;
+}
+
+function samples(seconds) {
+  const since = now() - seconds * 1000;
+  return [...known.samples.values()].filter((sample) => time(sample.at) > since);
+}
+
+/// Of a figure that counts what came in each step.
+function total(color, figure, seconds) {
+  return samples(seconds).reduce((sum, sample) => sum + sample.colors[color][figure], 0);
+}
+
+/// The same, a second, over the last ten seconds.
+function rate(color, ...figures) {
+  const some = samples(12).slice(-5);
+  const seconds = some.reduce((sum, sample) => sum + sample.seconds, 0);
+  const count = some.reduce((sum, { colors }) => sum + figures.reduce((part, name) => part + colors[color][name], 0), 0);
+  return seconds > 0 ? count / seconds : null;
+}
+
+function speaksHTTP(status) {
+  return status.listeners.some((listener) => listener.protocol === "http");
+}
+
+const other = (color) => (color === "blue" ? "green" : "blue");
+const onTrial = (status) => status.bake?.color ?? status.ramp?.to ?? null;
+
+// MARK: Numbers and times in words
+
+const time = (text) => Date.parse(text);
+const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clockOfMinutes = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" });
+const dayOfYear = new Intl.DateTimeFormat("en", { year: "numeric", month: "short", day: "numeric" });
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
+const plural = (count, one, many = `${one}s`) => `${whole.format(count)} ${count === 1 ? one : many}`;
+
+/// One decimal below 100 where it says something, none above.
+function short(value) {
+  if (value >= 99.95 || Math.abs(value - Math.round(value)) < 0.05) return whole.format(Math.round(value));
+  return value < 0.05 ? "<0.1" : value.toFixed(1);
+}
+
+function bytes(value) {
+  const names = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let step = 0;
+  for (; value >= 1023.95 && step < names.length - 1; step += 1) value /= 1024;
+  return `${step ? short(value) : whole.format(value)} ${names[step]}`;
+}
+
+function microseconds(value) {
+  if (value < 1000) return `${whole.format(value)} µs`;
+  return value < 999_950 ? `${short(value / 1000)} ms` : `${short(value / 1e6)} s`;
+}
+
+function percent(share) {
+  const hundredths = Math.round(share * 10_000);
+  return share > 0 && hundredths === 0 ? "<0.01 %" : `${hundredths / 100} %`;
+}
+
+/// `0 s`, `45 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`.
+function duration(milliseconds, round = Math.floor) {
+  const seconds = Math.max(0, round(milliseconds / 1000));
+  const steps = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = Math.max(0, steps.findIndex(([, length]) => seconds >= length));
+  if (seconds < 60) return `${seconds} s`;
+  const [[name, length], [nextName, nextLength]] = steps.slice(first);
+  const rest = Math.floor((seconds % length) / nextLength);
+  return `${Math.floor(seconds / length)} ${name}${rest ? ` ${rest} ${nextName}` : ""}`;
+}
+
+const ago = (text) => duration(now() - time(text));
+const left = (until) => duration(time(until) - now(), Math.ceil);
+
+/// The time of day; with the day where that is another one.
+function when(milliseconds) {
+  const date = new Date(milliseconds);
+  if (day.format(date) === day.format(now()) && dayOfYear.format(date) === dayOfYear.format(now())) return clock.format(date);
+  const days = date.getFullYear() === new Date(now()).getFullYear() ? day : dayOfYear;
+  return `${days.format(date)}, ${clock.format(date)}`;
+}
+
+const SIGNALS = {
+  health: "listeners down", connectFailures: "connect failures", resets: "early resets", serverErrors: "5xx answers",
+  firstByte: "late first bytes",
+};
+const signalName = (name) => (Object.hasOwn(SIGNALS, name) ? SIGNALS[name] : name);
+const signalValue = (name, value) => (name === "health" ? whole.format(value) : percent(value));
+
+function causeText({ signal, value, limit }) {
+  return `${signalName(signal)} ${signalValue(signal, value)} (limit ${signalValue(signal, limit)})`;
+}
+
+// MARK: The document
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== false && child !== ""));
+  return element;
+}
+
+const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
+const draw = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
+const part = (id) => document.getElementById(id);
+const moment = (text) => make("time", { datetime: text, title: text }, when(time(text)));
+
+/// Makes the children of an element equal to these and touches only what differs, so that a selection, the focus and
+/// the reader of a screen stay where they are.
+function show(parent, ...fresh) {
+  fresh = fresh.flat();
+  fresh.forEach((next, index) => {
+    const old = parent.childNodes[index];
+    if (typeof next === "string") next = document.createTextNode(next);
+    if (!old) parent.append(next);
+    else if (old.nodeName !== next.nodeName) old.replaceWith(next);
+    else if (next.nodeType === Node.TEXT_NODE) old.data !== next.data && (old.data = next.data);
+    else {
+      for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+      for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+      show(old, ...next.childNodes);
+    }
+  });
+  while (parent.childNodes.length > fresh.length) parent.lastChild.remove();
+}
+
+/// With roles, since a layout other than a table's takes them away.
+function table(caption, heads, rows, attributes = {}) {
+  const cells = (row) => row.map((cell, index) => {
+    const head = index === 0 ? make("th", { scope: "row", role: "rowheader" })
+      : make("td", { class: heads[index].kind ?? null, role: "cell" });
+    return fill(head, {}, [cell].flat());
+  });
+  const columns = heads.map(({ name, kind }) => make("th", { scope: "col", role: "columnheader", class: kind ?? null }, name));
+  return make("table", { role: "table", ...attributes },
+    make("caption", { class: "unseen" }, caption),
+    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, columns)),
+    make("tbody", { role: "rowgroup" }, rows.map((row) => make("tr", { role: "row", class: row.kind ?? null }, cells(row.cells)))));
+}
+
+/// A color's mark: blue a filled square and a solid line, green a ring and a dashed one.
+function mark(color) {
+  return draw("svg", { class: `mark ${color}`, viewBox: "0 0 12 12", "aria-hidden": "true" },
+    color === "blue" ? draw("rect", { x: 1, y: 1, width: 10, height: 10 }) : draw("circle", { cx: 6, cy: 6, r: 4 }));
+}
+
+// MARK: What is wrong
+
+/// Each with a key that stays the same while the finding does. `bad`: clients suffer or soon would; else worth watching.
+function findings(status) {
+  const found = [];
+  const add = (isBad, key, ...text) => found.push({ isBad, key, text: text.join("") });
+  for (const color of COLORS) {
+    addHealth(status, color, add);
+    addFailures(status, color, add);
+  }
+  addHold(status, add);
+  const trial = status.bake ?? status.ramp;
+  for (const signal of trial?.signals ?? []) {
+    if (signal.value > signal.limit) {
+      add(true, `signal ${signal.signal}`, `${status.bake ? "bake" : "ramp"} of ${onTrial(status)}: ${causeText(signal)}`);
+    }
+  }
+  addDrain(status, add);
+  const last = status.lastSwitch;
+  if (last && !last.persisted) {
+    add(true, "persisted", `The switch to ${last.to} is not on disk yet: after a crash ${last.from} would be live again`);
+  }
+  if (last?.automatic && last.cause) {
+    add(false, `taken back ${last.generation}`, `${last.from} was taken back automatically at ${when(time(last.at))}: ${causeText(last.cause)}`);
+  }
+  if (status.phase === "stopping") add(true, "stopping", "The front door is stopping: it takes no new sessions");
+  const told = new Set();
+  for (const { at, event, message } of status.recent.events) {
+    const isNews = ["limit", "no-way-back", "trial-waits"].includes(event) && now() - time(at) < MINUTE * 1000;
+    if (isNews && !told.has(message)) {
+      told.add(message);
+      add(true, `event ${message}`, message);
+    }
+  }
+  return found.sort((a, b) => b.isBad - a.isBad);
+}
+
+function addHealth(status, color, add) {
+  const bad = status.listeners.flatMap(({ name, targets }) => targets[color].filter(({ healthy }) => healthy === false)
+    .map(({ address, result }) => `${status.listeners.length > 1 ? `${name} ` : ""}${address}: ${result ?? "no result"}`));
+  const details = bad.slice(0, 4).join("; ") + (bad.length > 4 ? `; and ${bad.length - 4} more` : "");
+  const role = color === status.active ? ", which is live," : color === onTrial(status) ? ", which is on trial," : " (idle)";
+  if (status.colors[color].healthy === false) {
+    add(role !== " (idle)", `health ${color}`, `${color}${role} is unhealthy: `, details);
+  } else if (bad.length) {
+    const all = status.listeners.reduce((sum, { targets }) => sum + targets[color].length, 0);
+    add(false, `target ${color} ${bad.length}`, `${color}: ${bad.length} of ${plural(all, "target")} ${bad.length === 1 ? "is" : "are"} unhealthy: `, details);
+  }
+}
+
+/// More than one in a hundred is bad, where the color is still in use.
+function addFailures(status, color, add) {
+  const requests = total(color, "requests", MINUTE);
+  const sessions = total(color, "accepted", MINUTE);
+  const isInUse = color === status.active || color === onTrial(status) || status.colors[color].sessions > 0;
+  const count = (figure, one, many, all, unit) => {
+    const failed = total(color, figure, MINUTE);
+    if (!failed) return;
+    const share = all > failed ? ` (${short((failed / all) * 100)} % of ${plural(all, unit)})` : "";
+    add(isInUse && failed > all / 100, `${figure} ${color}`, `${color}: ${plural(failed, one, many)} in the last minute${share}`);
+  };
+  count("connectFailures", "connect failure", "connect failures", Math.max(requests, sessions), requests ? "request" : "session");
+  count("resets", "session reset by its target", "sessions reset by their target", sessions, "new session");
+  count("serverErrors", "5xx answer", "5xx answers", requests, "request");
+}
+
+function addHold({ hold, held, phase }, add) {
+  if (!hold) {
+    if (held) add(false, "held", `${plural(held, "session")} held, waiting to go on`);
+    return;
+  }
+  const what = hold.handover ? `A handover to ${hold.handover} holds the traffic` : "Traffic is paused";
+  add(held > 0, `hold ${hold.since} ${held > 0}`, `${what}: ${held ? plural(held, "client waits", "clients wait") : "nobody waits yet"}, `,
+    `${phase === "stopping" ? "" : `it goes on by itself in ${left(hold.until)}`}`);
+}
+
+/// What would be left at the deadline if the drain went on as it has gone so far.
+function addDrain({ drain, lastSwitch, phase }, add) {
+  if (!drain?.remaining || !lastSwitch) return;
+  const time_left = time(drain.deadline) - now();
+  const gone = phase === "stopping" ? 0 : now() - time(lastSwitch.at);
+  const expected = gone > 0 ? drain.remaining - ((drain.initial - drain.remaining) / gone) * time_left : drain.remaining;
+  if (time_left < Math.max(15_000, gone) && expected >= 1) {
+    add(false, "drain", `The drain ends in ${left(drain.deadline)} with ${plural(drain.remaining, "session")} still open: `,
+      "what is open then is closed");
+  }
+}
+
+// MARK: The parts of the page
+
+function showHeadline(status) {
+  const lost = isLost();
+  document.body.classList.toggle("lost", lost);
+  if (lost) {
+    const since = when(known.answeredAt ?? known.failedSince);
+    const wait = known.nextTryAt ? Math.max(0, Math.ceil((known.nextTryAt - Date.now()) / 1000)) : 0;
+    show(part("headline"), known.answeredAt ? `No answer since ${since}` : "No answer from the front door");
+    show(part("standing"), `${known.failure || "It is silent"}. ${wait ? `Asking again in ${wait} s.` : "Asking again."}`
+      + (status ? ` What follows is from ${since}: ${status.active} was live then.` : ""));
+    return;
+  }
+  const { active, switchedAt, ramp } = status;
+  show(part("headline"), make("span", { class: `name ${active}` }, mark(active), active), " is live");
+  const since = switchedAt ? ["since ", moment(switchedAt), ` (${ago(switchedAt)})`] : ["no switch yet"];
+  show(part("standing"), since, " · ", make("b", {}, phaseText(status)),
+    ramp ? ` · ${ramp.to} gets ${status.share[ramp.to]} % of new ${speaksHTTP(status) ? "clients" : "sessions"}` : "");
+  show(part("about"), `bgproxy ${status.version} · pid ${status.pid} · up ${ago(status.startedAt)} · generation ${status.generation}`);
+}
+
+function phaseText({ phase, active, drain, hold }) {
+  switch (phase) {
+    case "draining": return `${other(active)} drains${drain ? `, ${plural(drain.remaining, "session")} left` : ""}`;
+    case "baking": return `${active} is watched (bake)`;
+    case "ramping": return `${other(active)} is tried out (ramp)`;
+    case "holding": return hold?.handover ? `handover to ${hold.handover} under way` : "holding";
+    default: return phase;
+  }
+}
+
+function showFindings(found) {
+  const bad = found.filter((finding) => finding.isBad).length;
+  const watch = found.length - bad;
+  const lost = isLost();
+  part("state").className = bad ? "bad" : watch ? "watch" : "good";
+  const count = bad ? plural(bad, lost ? "thing was" : "thing is", lost ? "things were" : "things are")
+    : lost ? "Nothing was" : "✓ Nothing is";
+  show(part("state-title"), `${count} wrong${watch ? `, ${bad ? watch : plural(watch, "thing")} to watch` : ""}`);
+  show(part("findings"), found.map(({ isBad, text }) => make("li", { class: isBad ? "bad" : "watch" },
+    make("b", {}, isBad ? "wrong" : "watch"), " ", make("span", {}, text))));
+}
+
+function badges(status, color) {
+  const report = status.colors[color];
+  const list = [];
+  const share = status.ramp ? ` ${status.share[color]} %` : "";
+  if (color === status.active) list.push(["live", (isLost() ? "was live" : "LIVE") + share]);
+  if (color === onTrial(status)) list.push(["trial", `on trial${color === status.active ? "" : share}`]);
+  if (report.draining) list.push(["draining", "draining"]);
+  if (!list.length) list.push(["idle", "idle"]);
+  return list.map(([kind, text]) => make("span", { class: `badge ${kind}` }, text));
+}
+
+function health(isHealthy) {
+  if (isHealthy === null) return make("span", { class: "dim" }, "health unknown");
+  return make("span", { class: isHealthy ? "good" : "bad" }, isHealthy ? "✓ healthy" : "✕ unhealthy");
+}
+
+function showColor(status, color) {
+  const report = status.colors[color];
+  const last = samples(12).at(-1)?.colors[color];
+  const perSecond = (figure, format) => {
+    const value = isLost() ? null : rate(color, figure);
+    return value === null ? "–" : format(value);
+  };
+  const quantile = (value) => (isLost() || value == null ? "–" : microseconds(value));
+  const failed = [["connectFailures", "connect"], ["resets", "reset"], ["serverErrors", "5xx"]]
+    .map(([figure, name]) => [total(color, figure, MINUTE), name]).filter(([count]) => count);
+  const figures = [
+    ["Sessions", report.draining && report.draining < report.sessions
+      ? `${whole.format(report.sessions)}, ${report.draining} draining` : whole.format(report.sessions)],
+    speaksHTTP(status) && ["Requests/s", perSecond("requests", short)],
+    ["New sessions/s", perSecond("accepted", short)],
+    ["From clients", perSecond("bytesIn", (value) => `${bytes(value)}/s`)],
+    ["To clients", perSecond("bytesOut", (value) => `${bytes(value)}/s`)],
+    ["First byte p50", quantile(last?.p50Microseconds)],
+    ["First byte p99", quantile(last?.p99Microseconds)],
+    ["Failed, 1 min", failed.length ? failed.map(([count, name]) => `${whole.format(count)} ${name}`).join(", ") : "0",
+      failed.length > 0],
+  ].filter(Boolean);
+  const targets = status.listeners.flatMap((listener) => listener.targets[color].map((target) => ({ cells: [
+    [listener.name, make("small", {}, ` ${listener.protocol}`)], target.address,
+    [health(target.healthy), target.healthy === false && target.result ? `: ${target.result}` : ""],
+    whole.format(target.sessions)] })));
+  part(color).className = `card ${color}${color === status.active ? " live" : ""}`;
+  show(part(color),
+    make("header", {}, make("h3", { id: `${color}-name`, class: `name ${color}` }, mark(color), color), badges(status, color),
+      make("span", { class: "health" }, health(report.healthy))),
+    make("dl", {}, figures.map(([name, value, isBad]) =>
+      make("div", {}, make("dt", {}, name), make("dd", { class: isBad ? "bad" : null }, value)))),
+    make("div", { class: "scroll" }, table(`Targets of ${color}`,
+      [{ name: "Listener" }, { name: "Target" }, { name: "Health" }, { name: "Sessions", kind: "number" }], targets, { class: "targets" })));
+}
+
+function showProgress(status) {
+  const { drain, bake, ramp, hold, active } = status;
+  const doings = [];
+  const doing = (title, color, value, max, ...text) => doings.push(make("div", { class: "doing" },
+    make("h3", {}, title), make("progress", { class: color, value, max, "aria-label": title }), make("p", {}, text)));
+  const elapsed = (since, until) => [Math.max(0, now() - time(since)), Math.max(1, time(until) - time(since))].map(Math.round);
+  if (drain) {
+    const color = status.phase === "stopping" ? "both colors" : other(active);
+    doing(`Drain of ${color}`, color, drain.remaining, Math.max(1, drain.initial),
+      `${whole.format(drain.remaining)} of ${plural(drain.initial, "session")} left · `,
+      time(drain.deadline) > now() ? `the rest is closed in ${left(drain.deadline)}` : "the time is up");
+  }
+  if (hold) {
+    const [value, max] = elapsed(hold.since, hold.until);
+    doing(hold.handover ? `Handover to ${hold.handover}` : "Pause", hold.handover ?? "hold", value, max,
+      `${plural(status.held, "session")} held · ${hold.inFlight} in flight · goes on by itself in ${left(hold.until)}`);
+  }
+  const trial = bake ?? ramp;
+  if (trial) {
+    const [value, max] = elapsed(trial.since, trial.until);
+    const end = time(trial.until) > now() ? `${left(trial.until)} left` : "at its end";
+    const step = ramp && `step ${ramp.step} of ${ramp.steps.length}: ${ramp.steps[ramp.step - 1]?.percent} % for ${ramp.steps[ramp.step - 1]?.time} · `;
+    doing(bake ? `Bake of ${bake.color}` : `Ramp to ${ramp.to}`, onTrial(status), Math.min(value, max), max, step || "", end);
+    doings.at(-1).append(trial.signals.length ? signalsTable(trial.signals) : make("p", { class: "dim" }, "nothing has been looked at yet"));
+  }
+  part("progress").hidden = doings.length === 0;
+  show(part("doings"), doings);
+}
+
+function signalsTable(signals) {
+  const heads = [{ name: "Signal" }, { name: "Value", kind: "number" }, { name: "Limit", kind: "number" },
+    { name: "Seen", kind: "number" }, { name: "Clients", kind: "number" }];
+  return make("div", { class: "scroll" }, table("Signals that are watched", heads, signals.map((signal) => {
+    const isBeyond = signal.value > signal.limit;
+    return { kind: isBeyond ? "beyond" : null, cells: [`${isBeyond ? "✕ beyond:" : "✓"} ${signalName(signal.signal)}`, signalValue(signal.signal, signal.value),
+      signalValue(signal.signal, signal.limit), signal.signal === "health" ? "" : whole.format(signal.samples),
+      signal.clients === null ? "" : whole.format(signal.clients)] };
+  })));
+}
+
+function outcomes(receipt) {
+  if (!receipt.open) return "no session was open";
+  const parts = [[receipt.ended, "ended"], [receipt.moved, "moved"], [receipt.returned, "returned"],
+    [receipt.spread, "closed in the spread"], [receipt.cut, "cut"], [receipt.remaining, "left"]];
+  return `${receipt.open} open: ` + parts.filter(([count]) => count).map(([count, name]) => `${whole.format(count)} ${name}`).join(", ")
+    + (receipt.connectFailures ? `; ${receipt.connectFailures} of the ended never reached a target` : "");
+}
+
+function showHistory() {
+  const shown = known.receipts.slice(-RECEIPTS_SHOWN).reverse();
+  const rows = shown.map((receipt) => ({ kind: receipt.automatic ? "automatic" : null, cells: [
+    moment(receipt.at),
+    [make("span", { class: `name ${receipt.from}` }, receipt.from), " → ", make("span", { class: `name ${receipt.to}` }, receipt.to)],
+    receipt.automatic ? make("b", { class: "bad" }, "automatic") : `uid ${receipt.by.uid}, pid ${receipt.by.pid}`,
+    [receipt.cause ? make("span", { class: "bad" }, causeText(receipt.cause)) : "", receipt.cause && receipt.reason ? " · " : "",
+      receipt.reason ?? "", receipt.forced ? make("b", {}, " forced") : "",
+      receipt.persisted ? "" : make("b", { class: "bad" }, " not persisted")],
+    outcomes(receipt), microseconds(receipt.flipMicroseconds)] }));
+  const more = known.receipts.length - shown.length;
+  const heads = [{ name: "When" }, { name: "Switch" }, { name: "Who" }, { name: "Why", kind: "text" }, { name: "Sessions", kind: "text" },
+    { name: "Flip", kind: "number" }];
+  show(part("history").querySelector(".scroll"), rows.length ? table("Switches, the newest first", heads, rows, { class: "history" })
+    : make("p", { class: "dim" }, "No switch yet."),
+    more > 0 ? make("p", { class: "dim" }, `${more} older: bgproxyctl history`) : []);
+}
+
+function showEvents({ recent }) {
+  const shown = recent.events.slice(-EVENTS_SHOWN).reverse();
+  show(part("events").querySelector("ol"), shown.length ? shown.map(({ at, event, message }) => make("li", {},
+    moment(at), " ", make("b", {}, event), " ", make("span", {}, message))) : make("li", { class: "dim" }, "None yet."));
+}
+
+// MARK: The chart
+
+const perSecond = (...figures) => (sample, color) =>
+  figures.reduce((sum, figure) => sum + sample.colors[color][figure], 0) / Math.max(0.001, sample.seconds);
+
+const MEASURES = {
+  requests: { name: "Requests", unit: "requests/s", of: perSecond("requests"), format: short },
+  accepted: { name: "New sessions", unit: "new sessions/s", of: perSecond("accepted"), format: short },
+  sessions: { name: "Open sessions", unit: "open sessions", of: (sample, color) => sample.colors[color].sessions, format: short },
+  bytes: { name: "Bytes", unit: "bytes/s, both ways", of: perSecond("bytesIn", "bytesOut"), format: (value) => `${bytes(value)}/s`, base: 1024 },
+  firstByte: { name: "First byte", unit: "time to first byte, p99 of 10 s", of: (sample, color) => sample.colors[color].p99Microseconds,
+    format: microseconds },
+};
+
+function showMeasures(status) {
+  const names = Object.keys(MEASURES).filter((name) => name !== "requests" || speaksHTTP(status));
+  if (!names.includes(page.measure)) page.measure = names[0];
+  const choices = names.map((name) => make("label", {},
+    make("input", { type: "radio", name: "measure", value: name, checked: name === page.measure }), MEASURES[name].name));
+  show(part("measures"), part("measures").firstElementChild.cloneNode(true), choices);
+}
+
+/// About four steps of 1, 2 or 5 times a power of ten, for bytes of a power of two.
+function ticks(largest, base) {
+  const rough = Math.max(largest, 1e-9) / 4;
+  let step = 2 ** Math.ceil(Math.log2(rough));
+  if (!base) {
+    const power = 10 ** Math.floor(Math.log10(rough));
+    step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
+  }
+  return Array.from({ length: Math.ceil(largest / step - 1e-9) + 1 }, (_, index) => index * step);
+}
+
+function showChart() {
+  const all = [...known.samples.values()];
+  const measure = MEASURES[page.measure];
+  const end = Math.max(present(), all.length ? time(all.at(-1).at) : 0);
+  const age = all.length ? (end - time(all[0].at)) / 1000 : 0;
+  const span = [60, 120, 300, WINDOW].find((seconds) => age <= seconds) ?? WINDOW;
+  const width = Math.max(280, part("chart").clientWidth);
+  const box = { left: 52, right: width - 52, top: 40, bottom: 206, height: 232 };
+  const x = (at) => box.left + (1 - (end - at) / (span * 1000)) * (box.right - box.left);
+  const shown = all.filter((sample) => x(time(sample.at)) >= box.left);
+  const values = Object.fromEntries(COLORS.map((color) => [color, shown.map((sample) => measure.of(sample, color))]));
+  const marks = ticks(Math.max(page.measure === "firstByte" ? 1000 : 1, ...COLORS.flatMap((color) => values[color])), measure.base);
+  const y = (value) => box.bottom - (value / marks.at(-1)) * (box.bottom - box.top);
+
+  const parts = [draw("defs", {}, draw("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+    draw("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 6 }))),
+  draw("text", { class: "unit", x: 0, y: 12 }, measure.unit)];
+  for (const value of marks) {
+    parts.push(draw("line", { class: value ? "grid" : "axis", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
+      draw("text", { class: "tick", x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, measure.format(value).replace("/s", "")));
+  }
+  parts.push(...timeTicks(end, span, x, box), ...COLORS.flatMap((color) => lines(color, shown, values[color], x, y, box)),
+    ...switchMarks(x, box), ...endLabels(values, y, box));
+  const pointed = page.pointedAt === null ? null : nearest(shown, end - ((box.right - page.pointedAt) / (box.right - box.left)) * span * 1000);
+  if (pointed) parts.push(draw("line", { class: "pointer", x1: x(time(pointed.at)), x2: x(time(pointed.at)), y1: box.top, y2: box.bottom }));
+  const view = { viewBox: `0 0 ${width} ${box.height}`, width, height: box.height, role: "img", "aria-label": chartLabel(shown, values, measure, span) };
+  show(part("chart"), draw("svg", view, parts));
+  showLegend(pointed ?? shown.at(-1), pointed, measure);
+}
+
+function timeTicks(end, span, x, box) {
+  const wide = box.right - box.left > 480;
+  const step = { 60: 15, 120: 30, 300: 60, [WINDOW]: 120 }[span] * (wide ? 1 : 2) * 1000;
+  const format = span < 300 ? clock : clockOfMinutes;
+  const parts = [];
+  for (let at = Math.ceil((end - span * 1000) / step) * step; at <= end; at += step) {
+    parts.push(draw("line", { class: "grid", x1: x(at), x2: x(at), y1: box.bottom, y2: box.bottom + 4 }));
+    parts.push(draw("text", { class: "tick", x: x(at), y: box.bottom + 18, "text-anchor": "middle" }, format.format(at)));
+  }
+  return parts;
+}
+
+/// The line of a color, with a gap where nothing is known.
+function lines(color, shown, values, x, y, box) {
+  const runs = [];
+  shown.forEach((sample, index) => {
+    if (values[index] === null) return;
+    const before = shown[index - 1];
+    const follows = before && values[index - 1] !== null && time(sample.at) - time(before.at) < (sample.seconds + 3) * 1000;
+    if (!follows) runs.push([]);
+    runs.at(-1).push([x(time(sample.at)), y(values[index])].map((value) => value.toFixed(1)));
+  });
+  return runs.flatMap((run) => {
+    const path = run.map((point) => point.join(",")).join("L");
+    const area = `M${run[0][0]},${box.bottom}L${path}L${run.at(-1)[0]},${box.bottom}Z`;
+    return [draw("path", { class: `area ${color}`, d: area }), draw("path", { class: `line ${color}`, d: `M${path}` })];
+  });
+}
+
+/// A vertical line at each switch, with where it led; labels that would meet go to a second row, or away.
+function switchMarks(x, box) {
+  const ends = [-Infinity, -Infinity];
+  const letter = 7.5;
+  return known.receipts.filter(({ at }) => x(time(at)) >= box.left && x(time(at)) <= box.right + 2).flatMap(({ at, to, automatic }) => {
+    const text = `→ ${to}${automatic ? ", automatic" : ""}`;
+    const isLate = x(time(at)) + text.length * letter > box.right + 52;
+    const start = isLate ? box.right + 52 - text.length * letter : x(time(at));
+    const row = ends.findIndex((end) => start > end + 4);
+    if (row >= 0) ends[row] = start + text.length * letter;
+    const line = draw("line", { class: `switch${automatic ? " automatic" : ""}`, x1: x(time(at)), x2: x(time(at)), y1: box.top - 2, y2: box.bottom });
+    return row < 0 ? [line] : [line, draw("text", { class: `switch ${to}`, x: isLate ? box.right + 52 : start,
+      y: box.top - 6 - 12 * row, "text-anchor": isLate ? "end" : "start" }, text)];
+  });
+}
+
+/// The colors' names behind their lines, apart from each other.
+function endLabels(values, y, box) {
+  const places = COLORS.filter((color) => values[color].some((value) => value !== null))
+    .map((color) => ({ color, y: y(values[color].findLast((value) => value !== null)) })).sort((a, b) => a.y - b.y);
+  if (places.length === 2 && places[1].y - places[0].y < 14) {
+    const middle = Math.min((places[0].y + places[1].y) / 2, box.bottom - 7);
+    [places[0].y, places[1].y] = [middle - 7, middle + 7];
+  }
+  return places.map((place) => draw("text", { class: `end ${place.color}`, x: box.right + 6, y: place.y + 4 }, place.color));
+}
+
+function nearest(shown, at) {
+  return shown.reduce((best, sample) => (!best || Math.abs(time(sample.at) - at) < Math.abs(time(best.at) - at) ? sample : best), null);
+}
+
+function showLegend(sample, isPointed, measure) {
+  const key = (color) => draw("svg", { class: "key", viewBox: "0 0 28 10", "aria-hidden": "true" },
+    draw("line", { class: `line ${color}`, x1: 0, y1: 5, x2: 28, y2: 5 }));
+  const value = (color) => {
+    const figure = sample && (isPointed || !isLost()) ? measure.of(sample, color) : null;
+    return figure === null ? "–" : measure.format(figure);
+  };
+  show(part("legend"), COLORS.map((color) => make("span", {}, key(color), `${color} `, make("b", {}, value(color)))),
+    make("span", { class: "dim" }, isPointed ? `at ${clock.format(time(sample.at))}` : isLost() ? "no answer" : `last ${short(known.status.recent.stepSeconds)} s`));
+}
+
+/// Changes at most twice a minute, so that a reader of the screen is not told numbers all the time.
+function chartLabel(shown, values, measure, span) {
+  const old = part("chart").firstElementChild?.getAttribute("aria-label");
+  const key = `${page.measure} ${known.receipts.length}`;
+  if (old && page.labelledFor === key && Date.now() - page.labelledAt < 30_000) return old;
+  [page.labelledFor, page.labelledAt] = [key, Date.now()];
+  const colors = COLORS.map((color) => {
+    const known = values[color].filter((value) => value !== null);
+    return known.length ? `${color} ${measure.format(known.at(-1))}, at most ${measure.format(Math.max(...known))}` : `${color} nothing`;
+  });
+  const since = present() - span * 1000;
+  const switches = known.receipts.filter(({ at }) => time(at) >= since).map(({ at, to }) => `to ${to} at ${clock.format(time(at))}`);
+  return `Chart of ${measure.unit} over ${span === 60 ? "the last minute" : `the last ${span / 60} minutes`}: ${colors.join("; ")}. `
+    + (switches.length ? `${plural(switches.length, "switch", "switches")}: ${switches.join(", ")}.` : "No switch.");
+}
+
+// MARK: Telling those who do not look
+
+/// Says what has changed that matters: what is live, what has begun to be wrong, what no longer is.
+function announce(status, found) {
+  const fresh = new Map(found.filter(({ isBad }) => isBad).map(({ key, text }) => [key, text]));
+  if (isLost()) fresh.set("lost", "The front door does not answer");
+  const old = page.said;
+  page.said = { active: status?.active, found: isLost() ? new Map([...(old?.found ?? []), ...fresh]) : fresh };
+  if (!old) return;
+  const news = [];
+  if (status && old.active && status.active !== old.active) news.push(`${status.active} is live now`);
+  for (const [key, text] of page.said.found) if (!old.found.has(key)) news.push(text);
+  for (const [key, text] of old.found) if (!page.said.found.has(key)) news.push(`No longer: ${text}`);
+  if (news.length) part("announcer").textContent = news.join(". ");
+}
+
+function showOutside(status, found) {
+  const bad = found.filter(({ isBad }) => isBad).length;
+  const title = isLost() ? "✕ no answer · bgproxy"
+    : `${status.active === "blue" ? "■" : "●"} ${status.active} is live${bad ? ` · ${bad} wrong` : ""} · bgproxy`;
+  if (document.title !== title) document.title = title;
+  const shape = status?.active === "blue" ? '<rect x="2" y="2" width="12" height="12" rx="2"' : '<circle cx="8" cy="8" r="7"';
+  const color = isLost() ? "#888" : status.active === "blue" ? "#2563c9" : "#2f9e5b";
+  const icon = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="${SVG}" viewBox="0 0 16 16">${shape} fill="${color}"/></svg>`)}`;
+  const link = document.querySelector("link[rel=icon]");
+  if (link.getAttribute("href") !== icon) link.setAttribute("href", icon);
+}
+
+// MARK: Asking and showing
+
+function showAll() {
+  if (known.answeredAt === null && known.failedSince === null) return;
+  const status = known.status;
+  const found = status ? findings(status) : [];
+  showHeadline(status);
+  showOutside(status, found);
+  if (!status) return;
+  for (const name of ["state", "colors", "traffic", "history", "events"]) part(name).hidden = false;
+  showFindings(found);
+  show(part("colors-title"), isLost() ? `The two colors, as of ${when(known.answeredAt)}` : "The two colors");
+  for (const color of COLORS) showColor(status, color);
+  showProgress(status);
+  showMeasures(status);
+  showChart();
+  showHistory();
+  showEvents(status);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  show(part("foot"), `Only looks: nothing here changes anything. Asks every ${POLL / 1000} s while it is visible. Times are local (${zone}).`);
+}
+
+const polling = { timer: null, asking: null, failures: 0 };
+
+async function ask(path, signal) {
+  const response = await fetch(path, { signal, cache: "no-store", credentials: "omit" });
+  if (!response.ok) throw new Error(`It answers ${response.status} to ${path}`);
+  return [await response.json(), Date.parse(response.headers.get("Date"))];
+}
+
+async function poll() {
+  clearTimeout(polling.timer);
+  polling.asking?.abort();
+  const asking = (polling.asking = new AbortController());
+  const limit = setTimeout(() => asking.abort(), PATIENCE);
+  try {
+    const isBehind = known.answeredAt === null || Date.now() - known.answeredAt > 15_000;
+    const [status, date] = await ask(`/v1/status?recent=${isBehind ? "10m" : "20s"}`, asking.signal);
+    const before = known.status;
+    const isSame = before && before.pid === status.pid && before.generation === status.generation
+      && before.lastSwitch?.generation === status.lastSwitch?.generation && before.lastSwitch?.settled === status.lastSwitch?.settled;
+    const receipts = isSame ? known.receipts : (await ask("/v1/history", asking.signal))[0].history;
+    if (polling.asking !== asking) return;
+    known.receipts = receipts;
+    take(status, date);
+    showAll();
+    announce(status, findings(status));
+    polling.failures = 0;
+  } catch (error) {
+    if (polling.asking !== asking) return;
+    polling.failures += 1;
+    known.failedSince ??= Date.now();
+    known.failure = asking.signal.aborted ? `No answer within ${PATIENCE / 1000} s`
+      : error.name === "TypeError" ? "The front door cannot be reached" : error.message;
+  } finally {
+    clearTimeout(limit);
+  }
+  if (polling.asking !== asking) return;
+  polling.asking = null;
+  const pause = polling.failures ? Math.min(POLL * 2 ** (polling.failures - 1), LONGEST_PAUSE) : POLL;
+  if (polling.failures) {
+    known.nextTryAt = Date.now() + pause;
+    showAll();
+    announce(known.status, known.status ? findings(known.status) : []);
+  }
+  if (!document.hidden) polling.timer = setTimeout(poll, pause);
+}
+
+function beginOrStop() {
+  if (!document.hidden) return void poll();
+  clearTimeout(polling.timer);
+  polling.asking?.abort();
+  polling.asking = null;
+}
+
+document.addEventListener("visibilitychange", beginOrStop);
+setInterval(() => document.hidden || showAll(), 1000);
+part("measures").addEventListener("change", (event) => {
+  page.measure = event.target.value;
+  showAll();
+});
+for (const name of ["pointermove", "pointerleave"]) {
+  part("chart").addEventListener(name, (event) => {
+    page.pointedAt = name === "pointermove" ? event.clientX - part("chart").getBoundingClientRect().left : null;
+    showAll();
+  });
+}
+addEventListener("resize", showAll);
+beginOrStop();

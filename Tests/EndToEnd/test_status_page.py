@@ -1,0 +1,318 @@
+"""The status page in a real browser: what people see, and that they can do nothing there."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+from pathlib import Path
+
+import harness
+from browser import Browser, Page
+from harness import Backend, Case, FrontDoor, tagged, wait_until
+from scripted import Client, Message, WebBackend
+from test_health import QUICK
+from test_release import Load, ReleaseCase
+
+SOURCES = harness.ROOT / "Sources" / "StatusPage"
+HOSTILE = "</script><img src=x onerror=alert(1)> & \"quoted\" {{nonce}}"
+
+
+class FailingBackend(WebBackend):
+    """Answers with a 500 where the path says so."""
+
+    def answer(self, sock: object, method: str, path: str, head: Message) -> bool:
+        if path != "/500":
+            return super().answer(sock, method, path, head)
+        sock.sendall(b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops")
+        return True
+
+
+class PageCase(ReleaseCase):
+    def watched_door(self, blue: WebBackend, green: WebBackend, **settings: object) -> FrontDoor:
+        """A front door with protocol http, and one address that is only looked at."""
+        return self.door(blue, green, **{"admin": {"metrics": "127.0.0.1:0"}} | settings)
+
+    def origin(self, door: FrontDoor) -> str:
+        return f"http://{door.status()['metrics']}"
+
+    def open_page(self, door: FrontDoor, hurry: bool = True, **options: object) -> Page:
+        """- hurry: it asks again at once, not after its pause."""
+        page = self.enter(Browser()).open(self.origin(door) + "/", **options)
+        page.wait_text("#headline", " is live")
+        if hurry:
+            page.evaluate("void setInterval(() => polling.asking || poll(), 100)")
+        return page
+
+    def shoot(self, page: Page, name: str) -> None:
+        """For people to look at, where BGPROXY_TEST_SCREENSHOTS names a folder."""
+        folder = Path(os.environ.get("BGPROXY_TEST_SCREENSHOTS") or self.folder())
+        page.screenshot(folder / f"{name}.png")
+
+    def check_peaceful(self, page: Page, door: FrontDoor) -> None:
+        """It has asked nobody else, for nothing but to look, and has complained of nothing."""
+        origin = self.origin(door)
+        self.assertEqual(page.complaints(), [])
+        asked = page.requests()
+        self.assertIn(("GET", f"{origin}/v1/history"), asked)
+        for method, url in asked:
+            self.assertEqual(method, "GET")
+            self.assertTrue(url.startswith(f"{origin}/") or url.startswith("data:image/svg+xml,"), url)
+
+    def check_fits(self, page: Page) -> None:
+        width = page.evaluate("innerWidth")
+        self.assertLessEqual(page.evaluate("document.scrollingElement.scrollWidth"), width, f"at {width} px")
+
+
+class Watching(PageCase):
+    def test_the_page_says_which_color_is_live_and_follows_a_switch(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        self.asks(door, 2)
+        page = self.open_page(door, hurry=False)
+        page.wait_text("#headline", "blue is live")
+        page.wait_text("#state-title", "Nothing is wrong")
+        page.wait_text("#blue header", "LIVE")
+        page.wait_text("#green header", "idle")
+        page.wait_text("#history", "No switch yet")
+        self.assertEqual(page.evaluate("document.title"), "■ blue is live · bgproxy")
+        page.evaluate("window.sameDocument = true")
+        done = door.ctl("switch", "green", "--reason", f"v2 {HOSTILE}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        page.wait_text("#headline", "green is live")
+        page.wait_text("#green header", "LIVE")
+        self.assertNotIn("LIVE", page.text("#blue header"))
+        page.wait_text("#standing", "since ")
+        self.assertTrue(page.evaluate("window.sameDocument"), "the page was not loaded again")
+        self.assertEqual(page.evaluate("document.title"), "● green is live · bgproxy")
+        # A text that looks like markup stays text.
+        row = page.wait_text("#history tbody tr", "blue → green", f"v2 {HOSTILE}", "uid ")
+        self.assertIn("open", row)
+        self.assertEqual(page.evaluate("document.images.length"), 0)
+        # The switch is a line on the chart.
+        wait_until(lambda: page.evaluate("document.querySelectorAll('#chart line.switch').length") == 1, "one line")
+        self.assertEqual(page.evaluate("document.querySelector('#chart text.switch').textContent"), "→ green")
+        page.wait_text("#events", "switch", "blue → green")
+        # Those who do not look are told, once, and not in numbers.
+        self.assertEqual(page.evaluate("document.getElementById('announcer').textContent"), "green is live now")
+        door.rollback(reason="not yet")
+        page.wait_text("#headline", "blue is live")
+        wait_until(lambda: page.evaluate("document.querySelectorAll('#chart line.switch').length") == 2, "two lines")
+        self.assertEqual(page.evaluate("document.querySelector('#history tbody td:nth-child(4)').innerText"), "not yet")
+        wait_until(lambda: page.evaluate("document.querySelectorAll('#chart path.line.green').length"), "both lines")
+        self.check_peaceful(page, door)
+
+    def test_what_is_wrong_is_said_first_with_its_reason(self) -> None:
+        blue, green = (self.enter(FailingBackend(color)) for color in ("blue", "green"))
+        door = self.watched_door(blue, green, health=QUICK, drain={"timeout": "1m"})
+        self.known(door)
+        page = self.open_page(door, width=1100)
+        page.wait_text("#state-title", "Nothing is wrong")
+        old = self.client(door)
+        old.send("GET", "/gate")
+        blue.wait_at_gate()
+        # Promised for a drain: a bar with what is left, and until when.
+        door.switch("green")
+        page.wait_text("#progress", "Drain of blue", "1 of 1 session left", "the rest is closed in ")
+        page.wait_text("#blue header", "draining")
+        self.assertEqual(page.evaluate("[document.querySelector('progress').value, document.querySelector('progress').max]"),
+                         [1, 1])
+        new = self.client(door)
+        for _ in range(3):
+            self.assertEqual(new.ask("GET", "/500").status, 500)
+        page.wait_text("#findings", "green: 3 5xx answers in the last minute")
+        page.wait_text("#green dl", "3 5xx")
+        blue.stop_listening()
+        page.wait_text("#findings .watch:last-child", "blue (idle) is unhealthy: ", f"{blue.address}: connection refused")
+        green.stop_listening()
+        page.wait_text("#findings .bad", f"green, which is live, is unhealthy: {green.address}: connection refused")
+        page.wait_text("#state-title", "things are wrong")
+        page.wait_text("#green table", green.address, "unhealthy: connection refused")
+        page.wait_text("#green header", "✕ unhealthy")
+        self.assertIn("wrong", page.evaluate("document.title"))
+        self.assertIn("green, which is live, is unhealthy", page.evaluate("document.getElementById('announcer').textContent"))
+        self.shoot(page, "trouble")
+        self.enter(FailingBackend("green", address=green.address))
+        page.wait_text("#green header", "✓ healthy")
+        blue.gate.set()
+        old.answer()
+        wait_until(lambda: page.evaluate("document.getElementById('progress').hidden"), "nothing is under way")
+        self.check_peaceful(page, door)
+
+    def test_a_release_on_trial_shows_its_signals_and_why_it_was_taken_back(self) -> None:
+        blue, green = (self.enter(FailingBackend(color)) for color in ("blue", "green"))
+        door = self.watched_door(blue, green, health=QUICK, bake={"minimumClients": 1, "minimumSamples": 20})
+        self.known(door)
+        page = self.open_page(door, dark=True)
+        door.switch("green", ramp=[{"percent": 50, "time": "10m"}], bake="10m", reason="v3")
+        page.wait_text("#progress", "Ramp to green", "step 1 of 1: 50 %", " left")
+        page.wait_text("#green header", "on trial 50 %")
+        page.wait_text("#blue header", "LIVE 50 %")
+        page.wait_text("#standing", "green gets 50 % of new clients")
+        page.wait_text("#progress table", "connect failures", "early resets", "1 %", "5 %")
+        self.check_fits(page)
+        self.enter(Load(door.address(), 8, "/500"))
+        wait_until(lambda: (door.status()["lastSwitch"] or {}).get("automatic"), "the release is taken back")
+        page.wait_text("#history tbody tr", "automatic", "5xx answers 100 %", "v3")
+        page.wait_text("#findings", "green was taken back automatically at ", "5xx answers 100 % (limit ")
+        self.check_peaceful(page, door)
+
+    def test_a_pause_tells_who_waits_and_for_how_long(self) -> None:
+        blue, green = self.enter(Backend(tagged("blue"))), self.enter(Backend(tagged("green")))
+        door = self.front_door(blue.address, green.address, admin={"metrics": "127.0.0.1:0"})
+        page = self.open_page(door, width=360)
+        # Without http nothing is said of requests.
+        self.assertNotIn("Requests", page.text())
+        self.assertEqual(page.evaluate("document.querySelector('#measures input:checked').value"), "accepted")
+        door.post("/v1/pause", max="1m")
+        page.wait_text("#findings", "Traffic is paused: nobody waits yet, it goes on by itself in ")
+        self.client(door.address())
+        page.wait_text("#findings", "Traffic is paused: 1 client waits, it goes on by itself in ")
+        page.wait_text("#progress", "Pause", "1 session held", "0 in flight")
+        self.check_fits(page)
+        door.post("/v1/resume")
+        page.wait_text("#state-title", "Nothing is wrong")
+        self.check_peaceful(page, door)
+
+    def client(self, door: FrontDoor | str, *_: object) -> object:
+        return Case.client(self, door) if isinstance(door, str) else super().client(door)
+
+    def test_a_front_door_that_does_not_answer_is_never_shown_as_live(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        page = self.open_page(door, hurry=False)
+        page.wait_text("#blue header", "LIVE")
+        self.check_peaceful(page, door)
+        door.kill()
+        page.wait_text("#headline", "No answer since ")
+        page.wait_text("#standing", "cannot be reached", "blue was live then")
+        self.assertNotIn("LIVE", page.text())
+        self.assertIn("was live", page.text("#blue header"))
+        self.assertEqual(page.evaluate("document.title"), "✕ no answer · bgproxy")
+        self.assertIn("does not answer", page.evaluate("document.getElementById('announcer').textContent"))
+        # It asks ever more rarely, and finds the one that comes back at the same address.
+        page.wait_text("#standing", "Asking again in ")
+        self.shoot(page, "no-answer")
+
+    def test_a_page_that_nobody_sees_asks_for_nothing(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        page = self.open_page(door, hurry=False)
+        see = ("Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {}}});"
+               "document.dispatchEvent(new Event('visibilitychange'))")
+        page.evaluate(see.format("true"))
+        asked = len(page.requests())
+        seen = len(door.get("/v1/status?recent=10m")["recent"]["samples"])
+        wait_until(lambda: len(door.get("/v1/status?recent=10m")["recent"]["samples"]) >= seen + 2, "two more polls were due")
+        self.assertEqual(len(page.requests()), asked)
+        door.switch("green")
+        page.evaluate(see.format("false"))
+        page.wait_text("#headline", "green is live")
+
+
+class Looks(PageCase):
+    def test_it_reads_well_in_light_and_dark_on_a_desk_and_on_a_phone(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        self.asks(door, 2)
+        for to in ("green", "blue"):
+            door.switch(to, reason=f"to {to}, for reasons that-have-no-space-to-wrap-at-" + "x" * 60)
+        page = self.open_page(door)
+        page.wait_text("#history", "to green, for reasons")
+        paper = {}
+        for dark in (False, True):
+            for width in (360, 700, 1100):
+                page.look(width, dark=dark)
+                wait_until(lambda: page.evaluate("document.querySelector('#chart svg').getAttribute('width') <= innerWidth"),
+                           "the chart follows the window")
+                self.check_fits(page)
+                self.shoot(page, f"{'dark' if dark else 'light'}-{width}")
+            paper[dark] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        self.assertNotEqual(paper[False], paper[True])
+        page.look(1100, **{"prefers-reduced-motion": "reduce"})
+        moving = ("[...document.querySelectorAll('*')].filter((each) => getComputedStyle(each).animationName !== 'none'"
+                  " || parseFloat(getComputedStyle(each).transitionDuration)).length")
+        self.assertEqual(page.evaluate(moving), 0)
+        self.check_peaceful(page, door)
+
+    def test_a_reader_of_the_screen_finds_landmarks_headings_names_and_tables(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        door.switch("green", reason="v2")
+        page = self.open_page(door)
+        page.wait_text("#history", "v2")
+        wait_until(lambda: ("region", "Events") in page.accessible(), "the page is whole")
+        nodes = page.accessible()
+        roles = [role for role, _ in nodes]
+        for role in ("banner", "main", "contentinfo", "status"):
+            self.assertEqual(roles.count(role), 1, role)
+        for expected in (("heading", "green is live"), ("heading", "✓ Nothing is wrong"), ("heading", "The two colors"),
+                         ("article", "blue"), ("article", "green"), ("heading", "Traffic"), ("heading", "Switches"),
+                         ("region", "Table of switches"), ("table", "Switches, the newest first"),
+                         ("table", "Targets of blue"), ("columnheader", "Why"), ("group", "What the chart shows"),
+                         ("radio", "Requests"), ("heading", "Events")):
+            self.assertIn(expected, nodes)
+        chart = [name for role, name in nodes if role in ("image", "img") and name.startswith("Chart of requests/s over ")]
+        self.assertEqual(len(chart), 1)
+        self.assertRegex(chart[0], r"blue \S.*; green .*1 switch: to green at \d\d:\d\d:\d\d\.")
+        levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].filter((each) => each.checkVisibility())"
+                               ".map((each) => +each.tagName[1])")
+        self.assertEqual(levels[0], 1)
+        self.assertEqual(levels.count(1), 1)
+        self.assertTrue(all(after <= before + 1 for before, after in zip(levels, levels[1:])), levels)
+        self.assertEqual(page.evaluate("document.documentElement.lang"), "en")
+        # The keys reach what can be chosen and what can be scrolled.
+        page.evaluate("document.querySelector('#measures input:checked').focus()")
+        for kind in ("keyDown", "keyUp"):
+            page.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+        page.wait_text("#measures label:has(:checked)", "New sessions")
+        wait_until(lambda: page.evaluate("document.querySelector('#chart text.unit').textContent") == "new sessions/s", "it")
+        self.assertEqual(page.evaluate("document.querySelector('#history .scroll').tabIndex"), 0)
+
+    def test_text_has_the_contrast_that_WCAG_AA_asks_for_in_both_themes(self) -> None:
+        style = (SOURCES / "page.css").read_text()
+        themes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)]
+        light, dark = themes[:2]
+        self.assertEqual(light.keys(), dark.keys())
+        for name, theme in (("light", light), ("dark", light | dark)):
+            pairs = [(text, ground) for text in ("ink", "dim", "blue", "green", "bad", "watch", "good")
+                     for ground in ("paper", "card")]
+            pairs += [("on-fill", "blue"), ("on-fill", "green")]
+            for text, ground in pairs:
+                self.assertGreaterEqual(contrast(theme[text], theme[ground]), 4.5, f"{name}: {text} on {ground}")
+
+    def test_the_page_comes_whole_from_one_answer_and_can_be_asked_for_only(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        host = door.status()["metrics"]
+        answers = []
+        for method in ("GET", "GET", "HEAD", "POST", "PUT", "DELETE"):
+            connection = http.client.HTTPConnection(host, timeout=harness.PATIENCE)
+            connection.request(method, "/")
+            response = connection.getresponse()
+            answers.append((method, response.status, response.headers, response.read().decode()))
+            connection.close()
+        self.assertEqual([status for _, status, _, _ in answers], [200, 200, 200, 405, 405, 405])
+        text = answers[0][3]
+        elsewhere = set(re.findall(r"(?:https?:)?//[a-z0-9][\w.-]*\.[a-z]{2,}[^\s\"'`)]*", text))
+        self.assertEqual(elsewhere, {"http://www.w3.org/2000/svg"}, "a name, which nobody asks for")
+        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", "@import",
+                          "localStorage", "POST"):
+            self.assertNotIn(forbidden, text)
+        self.assertIsNone(re.search(r"<[a-z][^>]*\son\w+=", text), "an inline handler")
+        self.assertNotIn("{{", text)
+        nonces = [re.search(r"script-src 'nonce-(\w+)'", headers["Content-Security-Policy"])[1]
+                  for _, status, headers, _ in answers[:2]]
+        self.assertNotEqual(*nonces)
+        self.assertIn(f'<script nonce="{nonces[0]}">', text)
+
+
+def contrast(one: str, two: str) -> float:
+    """The ratio of WCAG 2.2."""
+    def luminance(color: str) -> float:
+        parts = [int(color[at:at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted((luminance(one), luminance(two)))
+    return (lighter + 0.05) / (darker + 0.05)
