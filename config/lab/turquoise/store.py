@@ -70,7 +70,7 @@ class Database:
         cursor = self._raw.cursor()
         try:
             if self.is_postgres:
-                cursor.execute(statement.replace("?", "%s"), tuple(values) or None)
+                cursor.execute(statement.replace("?", "%s") if values else statement, tuple(values) or None)
             else:
                 cursor.execute(statement, tuple(values))
             return cursor.fetchall() if cursor.description else []
