@@ -222,6 +222,60 @@ class SharedDatabase:
         print(f"{type(self).__name__}: {result['requests']} requests through the whole migration, the longest took "
               f"{result['longestMilliseconds']} ms", file=sys.stderr)
 
+    def test_steps_in_a_wrong_order_and_releases_at_a_wrong_stage_are_refused(self) -> None:
+        lab = self.up()
+        for step in ("backfill", "stop-old", "contract"):
+            self.refuses(lab, f"migrate {step}", f"{step} comes after", "stage start")
+        self.refuses(lab, "migrate back", "no way back from stage start")
+        self.refuses(lab, "lab start green turquoise-old", "turquoise-old does not work with a database at stage start")
+        self.does(lab, "migrate expand")
+        self.refuses(lab, "migrate expand", "comes after stage start")
+        for step in ("backfill", "back"):
+            self.does(lab, "lab start green turquoise-old")
+            who = {"backfill": "v1", "back": "turquoise-old"}[step]
+            self.refuses(lab, f"migrate {step}", f"{who} is still connected")
+            self.does(lab, "lab stop green")
+        self.refuses(lab, "lab stop blue", "blue is active")
+        # Even where somebody has the database believe that it is time.
+        self.sql(lab, "UPDATE migration SET stage = 'new-only'")
+        self.refuses(lab, "migrate contract", "v1 is still connected")
+        self.sql(lab, "UPDATE migration SET stage = 'expanded'")
+        self.assertEqual(lab.ask("POST", "/people", {"name": "a", "phone": "1"})["phone"], "1", "v1 was not harmed")
+        self.sql(lab, "UPDATE migration SET stage = 'filled'")
+        self.refuses(lab, "migrate stop-old", "1 different", "the two structures differ")
+        self.refuses(lab, "lab start green v2", "v2 does not work with a database at stage filled")
+
+
+class OnPostgreSQL(SharedDatabase, LabCase):
+    def prepare(self) -> None:
+        need_postgres(self)
+
+    def sql(self, lab: Lab, statement: str) -> None:
+        self.does(lab, f'psql -qX -v ON_ERROR_STOP=1 "$TURQUOISE_DATABASE" -c {shlex.quote(statement)}')
+
+    def test_a_backfill_under_load_comes_between_no_write(self) -> None:
+        lab = self.up()
+        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
+        load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
+        for _ in range(5):
+            load.goes_on()
+            self.does(lab, "migrate backfill --batch 20 && migrate back", "0 different")
+        self.check_load(load)
+
+
+class OnSQLite(SharedDatabase, LabCase):
+    option = "--sqlite"
+
+    def prepare(self) -> None:
+        if not Path("/usr/bin/python3").exists():
+            self.skipTest("Debian's python3 is not installed")
+
+    def sql(self, lab: Lab, statement: str) -> None:
+        database = sqlite3.connect(lab.folder / "people.db", timeout=harness.PATIENCE)
+        with database:
+            database.execute(statement)
+        database.close()
+
     def test_what_v1_writes_after_a_rollback_reaches_the_new_structure(self) -> None:
         lab = self.up()
         self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait")
@@ -265,29 +319,6 @@ class SharedDatabase:
         self.does(lab, "migrate back", "stage start")
         self.assertEqual(lab.ask("PUT", f"/people/{people[0]}", {"name": "a", "phone": "1"})["phone"], "1")
 
-    def test_steps_in_a_wrong_order_and_releases_at_a_wrong_stage_are_refused(self) -> None:
-        lab = self.up()
-        for step in ("backfill", "stop-old", "contract"):
-            self.refuses(lab, f"migrate {step}", f"{step} comes after", "stage start")
-        self.refuses(lab, "migrate back", "no way back from stage start")
-        self.refuses(lab, "lab start green turquoise-old", "turquoise-old does not work with a database at stage start")
-        self.does(lab, "migrate expand")
-        self.refuses(lab, "migrate expand", "comes after stage start")
-        for step in ("backfill", "back"):
-            self.does(lab, "lab start green turquoise-old")
-            who = {"backfill": "v1", "back": "turquoise-old"}[step]
-            self.refuses(lab, f"migrate {step}", f"{who} is still connected")
-            self.does(lab, "lab stop green")
-        self.refuses(lab, "lab stop blue", "blue is active")
-        # Even where somebody has the database believe that it is time.
-        self.sql(lab, "UPDATE migration SET stage = 'new-only'")
-        self.refuses(lab, "migrate contract", "v1 is still connected")
-        self.sql(lab, "UPDATE migration SET stage = 'expanded'")
-        self.assertEqual(lab.ask("POST", "/people", {"name": "a", "phone": "1"})["phone"], "1", "v1 was not harmed")
-        self.sql(lab, "UPDATE migration SET stage = 'filled'")
-        self.refuses(lab, "migrate stop-old", "1 different", "the two structures differ")
-        self.refuses(lab, "lab start green v2", "v2 does not work with a database at stage filled")
-
     def test_the_check_finds_every_kind_of_difference_and_names_the_person(self) -> None:
         lab = self.up()
         self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
@@ -329,37 +360,6 @@ class SharedDatabase:
         self.assertNotIn("up to person 4", said, "not from the beginning")
         # Given up, it begins anew: v1 may have written anything meanwhile.
         self.does(lab, "migrate back && migrate backfill --batch 2", "up to person 2", "0 different")
-
-    def test_a_backfill_under_load_comes_between_no_write(self) -> None:
-        lab = self.up()
-        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
-        load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
-        for _ in range(5):
-            load.goes_on()
-            self.does(lab, "migrate backfill --batch 20 && migrate back", "0 different")
-        self.check_load(load)
-
-
-class OnPostgreSQL(SharedDatabase, LabCase):
-    def prepare(self) -> None:
-        need_postgres(self)
-
-    def sql(self, lab: Lab, statement: str) -> None:
-        self.does(lab, f'psql -qX -v ON_ERROR_STOP=1 "$TURQUOISE_DATABASE" -c {shlex.quote(statement)}')
-
-
-class OnSQLite(SharedDatabase, LabCase):
-    option = "--sqlite"
-
-    def prepare(self) -> None:
-        if not Path("/usr/bin/python3").exists():
-            self.skipTest("Debian's python3 is not installed")
-
-    def sql(self, lab: Lab, statement: str) -> None:
-        database = sqlite3.connect(lab.folder / "people.db", timeout=harness.PATIENCE)
-        with database:
-            database.execute(statement)
-        database.close()
 
     def test_a_second_migration_at_the_same_time_is_refused(self) -> None:
         lab = self.up()
