@@ -1,0 +1,411 @@
+"""The database chapter: docs/database.md as it is written, under load, on PostgreSQL and on SQLite, and what it must refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness import ROOT, Case, check_receipt, free_port, listening, wait_until
+
+CHAPTER = ROOT / "docs" / "database.md"
+SCRIPTS = ROOT / "config" / "lab" / "turquoise"
+LISTEN = [f"127.0.0.1:{port}" for port in (8080, 8081, 8082, 8083)]
+"""What the chapter uses: front door, preview, blue, green."""
+
+
+def need_postgres(test: Case) -> None:
+    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and not harness.find_program("initdb"):
+        test.skipTest("postgresql is not installed")
+    harness.need("psql")
+    found = subprocess.run(["/usr/bin/python3", "-c", "import psycopg2"], capture_output=True, check=False)
+    if found.returncode:
+        test.skipTest("python3-psycopg2 is not installed")
+
+
+class Lab:
+    """`config/lab/turquoise/lab` in a folder of the test and at free ports; its commands as a user types them."""
+
+    def __init__(self, folder: Path):
+        folder.chmod(0o755)
+        self.folder = folder / "lab"
+        ports: set[int] = set()
+        while len(ports) < 4:
+            ports.add(free_port())
+        self.listen = [f"127.0.0.1:{port}" for port in ports]
+        self.environment = {key: value for key, value in os.environ.items()
+                            if not key.startswith(("PG", "TURQUOISE_", "BGPROXY_"))}
+        self.environment |= {"TURQUOISE_LAB": str(self.folder), "TURQUOISE_LISTEN": " ".join(self.listen),
+                             "BGPROXY_BINARIES": str(harness.BINARIES), "LC_ALL": "C.UTF-8"}
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if kind is not None:
+            for log in sorted(self.folder.glob("*.log")):
+                print(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}", file=sys.stderr)
+        self.run("config/lab/turquoise/lab down")
+
+    def run(self, command: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A command in a shell that has the lab's environment; what it says on both streams is in `stdout`."""
+        script = f'eval "$(config/lab/turquoise/lab env 2>/dev/null)"\n{command}'
+        return subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT, text=True,
+                              stderr=subprocess.STDOUT, timeout=90, check=False, env=environment or self.environment)
+
+    def front(self) -> str:
+        return f"http://{self.listen[0]}"
+
+    def status(self) -> dict[str, Any]:
+        return harness.ask(str(self.folder / "admin" / "admin.sock"), "GET", "/v1/status")[1]
+
+    def history(self) -> list[dict[str, Any]]:
+        return harness.ask(str(self.folder / "admin" / "admin.sock"), "GET", "/v1/history")[1]["history"]
+
+    def requests(self) -> int:
+        return sum(color["requests"] for color in self.status()["colors"].values())
+
+    def ask(self, method: str, path: str, fields: Any = None, address: str | None = None) -> Any:
+        """What the application answers, at the front door."""
+        data = None if fields is None else json.dumps(fields).encode()
+        request = urllib.request.Request(f"{address or self.front()}{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=harness.PATIENCE) as response:
+            text = response.read().decode()
+        return json.loads(text) if text.startswith(("{", "[")) else text
+
+
+class Load:
+    """Writers and readers at the front door, and their ledger."""
+
+    def __init__(self, lab: Lab, *options: str):
+        self.lab = lab
+        self.process = subprocess.Popen([str(SCRIPTS / "load"), "--json", "--requests", "100000", *options, lab.front()],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def goes_on(self, count: int = 40) -> None:
+        """Waits for so many more of its requests."""
+        before = self.lab.requests()
+        wait_until(lambda: self.lab.requests() >= before + count or self.process.poll() is not None, "the load goes on")
+
+    def finish(self) -> dict[str, Any]:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        output, _ = self.process.communicate(timeout=60)
+        return json.loads(output) | {"code": self.process.returncode}
+
+
+class LabCase(Case):
+    def lab(self) -> Lab:
+        return self.enter(Lab(self.folder()))
+
+    def does(self, lab: Lab, command: str, *says: str) -> str:
+        return self._runs(lab, command, 0, says)
+
+    def refuses(self, lab: Lab, command: str, *says: str) -> str:
+        return self._runs(lab, command, 1, says)
+
+    def _runs(self, lab: Lab, command: str, code: int, says: tuple[str, ...]) -> str:
+        answer = lab.run(command)
+        self.assertEqual(answer.returncode, code, f"{command}\n{answer.stdout}")
+        for text in says:
+            self.assertIn(text, answer.stdout, command)
+        return answer.stdout
+
+    def check_load(self, load: Load, least: int = 100) -> dict[str, Any]:
+        """No request failed, and the front door answers what the ledger says."""
+        result = load.finish()
+        self.assertEqual((result["failed"], result["lost"], result["duplicated"], result["wrong"], result["code"]),
+                         (0, 0, 0, 0, 0), result)
+        self.assertGreater(min(result["writes"], result["reads"]), least)
+        self.assertGreater(result["people"], 0)
+        return result
+
+    def check_receipts(self, lab: Lab) -> None:
+        for receipt in lab.history():
+            check_receipt(receipt)
+            self.assertEqual((receipt["cut"], receipt["spread"]), (0, 0), receipt)
+
+    # The chapter
+
+    def live(self, lab: Lab, heading: str, replace: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        """Runs the commands of a part of the chapter in their order and compares what they say. Where the text has a
+        second terminal, the load is started and ended. Returns what the loads have found."""
+        text = CHAPTER.read_text()
+        part = re.split(r"^## ", text[text.index(f"## {heading}\n") + 3:], flags=re.MULTILINE)[0]
+        pieces = re.split(r"^```(\w+)\n(.*?)^```\n", part, flags=re.MULTILINE | re.DOTALL)
+        load: Load | None = None
+        found, commands = [], 0
+        for prose, kind, block in zip(pieces[0::3], [*pieces[1::3], ""], [*pieces[2::3], ""]):
+            if "Ctrl-C in the second terminal" in prose:
+                found.append(self.check_load(load))
+                load = None
+            elif "a second terminal" in prose:
+                load = self.enter(Load(lab))
+            for command, expected in self._commands(block) if kind == "console" else ():
+                if load:
+                    load.goes_on()
+                for old, new in (replace or {}).items():
+                    command = command.replace(old, new)
+                answer = lab.run(self._here(lab, command))
+                self.assertEqual(self._shape(lab, answer.stdout), self._shape(lab, expected), f"$ {command}")
+                self.assertEqual(answer.returncode, int(bool(re.search(r"^(migrate|lab|bgproxyctl|replica): ", expected,
+                                                                       re.MULTILINE))), f"$ {command}\n{answer.stdout}")
+                if command.startswith("bgproxyctl"):
+                    self.check_receipts(lab)
+                commands += 1
+        self.assertIsNone(load)
+        self.assertGreater(commands, 10)
+        return found
+
+    @staticmethod
+    def _commands(block: str) -> list[tuple[str, str]]:
+        parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)
+        return list(zip(parts[1::2], parts[2::2]))
+
+    @staticmethod
+    def _here(lab: Lab, text: str) -> str:
+        for there, here in zip(LISTEN, lab.listen):
+            text = text.replace(there, here)
+        return text
+
+    @staticmethod
+    def _shape(lab: Lab, text: str) -> str:
+        """What is said without what differs from run to run: addresses, numbers, times, how many batches."""
+        for there, here in zip([*LISTEN, "/tmp/turquoise-lab"], [*lab.listen, str(lab.folder)]):
+            text = text.replace(here, there)
+        lines = [line for line in text.splitlines() if not line.startswith("draining ")]
+        shaped = []
+        for line in lines:
+            line = re.sub(r"\b[0-9a-f]{32}\b", "HASH", line)
+            line = re.sub(r"\(\d+ connections?, server process [\d, ]+\)|\(a process has the database open\)", "(WHO)", line)
+            line = re.sub(r"(sessions  ).*", r"\1…", line)
+            line = re.sub(r"(?<!v)(?<!555-)\d+(\.\d+)?( (µs|ms|s)\b)?", "N", line)
+            if not (line.startswith("  batch") and shaped[-1:] == [line]):
+                shaped.append(line)
+        return "\n".join(shaped).strip()
+
+
+class SharedDatabase:
+    """One database for both colors. The classes below say which."""
+
+    option = ""
+
+    def up(self) -> Lab:
+        self.prepare()
+        lab = self.lab()
+        self.does(lab, f"config/lab/turquoise/lab up {self.option}".strip(), "stage start: for v1", "blue runs v1")
+        return lab
+
+    def test_the_chapter_as_written_with_rollbacks_in_the_middle_loses_no_write_and_fails_no_request(self) -> None:
+        self.prepare()
+        lab = self.lab()
+        option = {"turquoise/lab up": f"turquoise/lab up {self.option}"} if self.option else None
+        result, = self.live(lab, "One shared database, step by step", option)
+        print(f"{type(self).__name__}: {result['requests']} requests through the whole migration, the longest took "
+              f"{result['longestMilliseconds']} ms", file=sys.stderr)
+
+    def test_steps_in_a_wrong_order_and_releases_at_a_wrong_stage_are_refused(self) -> None:
+        lab = self.up()
+        for step in ("backfill", "stop-old", "contract"):
+            self.refuses(lab, f"migrate {step}", f"{step} comes after", "stage start")
+        self.refuses(lab, "migrate back", "no way back from stage start")
+        self.refuses(lab, "lab start green turquoise-old", "turquoise-old does not work with a database at stage start")
+        self.does(lab, "migrate expand")
+        self.refuses(lab, "migrate expand", "comes after stage start")
+        for step in ("backfill", "back"):
+            self.does(lab, "lab start green turquoise-old")
+            who = {"backfill": "v1", "back": "turquoise-old"}[step]
+            self.refuses(lab, f"migrate {step}", f"{who} is still connected")
+            self.does(lab, "lab stop green")
+        self.refuses(lab, "lab stop blue", "blue is active")
+        # Even where somebody has the database believe that it is time.
+        self.sql(lab, "UPDATE migration SET stage = 'new-only'")
+        self.refuses(lab, "migrate contract", "v1 is still connected")
+        self.sql(lab, "UPDATE migration SET stage = 'expanded'")
+        self.assertEqual(lab.ask("POST", "/people", {"name": "a", "phone": "1"})["phone"], "1", "v1 was not harmed")
+        self.sql(lab, "UPDATE migration SET stage = 'filled'")
+        self.refuses(lab, "migrate stop-old", "1 different", "the two structures differ")
+        self.refuses(lab, "lab start green v2", "v2 does not work with a database at stage filled")
+
+
+class OnPostgreSQL(SharedDatabase, LabCase):
+    def prepare(self) -> None:
+        need_postgres(self)
+
+    def sql(self, lab: Lab, statement: str) -> None:
+        self.does(lab, f'psql -qX -v ON_ERROR_STOP=1 "$TURQUOISE_DATABASE" -c {shlex.quote(statement)}')
+
+    def test_a_backfill_under_load_comes_between_no_write(self) -> None:
+        lab = self.up()
+        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
+        load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
+        for _ in range(5):
+            load.goes_on()
+            self.does(lab, "migrate backfill --batch 20 && migrate back", "0 different")
+        self.check_load(load)
+
+
+class OnSQLite(SharedDatabase, LabCase):
+    option = "--sqlite"
+
+    def prepare(self) -> None:
+        if not Path("/usr/bin/python3").exists():
+            self.skipTest("Debian's python3 is not installed")
+
+    def sql(self, lab: Lab, statement: str) -> None:
+        database = sqlite3.connect(lab.folder / "people.db", timeout=harness.PATIENCE)
+        with database:
+            database.execute(statement)
+        database.close()
+
+    def test_what_v1_writes_after_a_rollback_reaches_the_new_structure(self) -> None:
+        lab = self.up()
+        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait")
+        people = [lab.ask("POST", "/people", {"name": name, "phone": f"555-{name}"})["id"] for name in "abcd"]
+        self.does(lab, "migrate check", "4 people, 4 phones in the old structure, 4 in the new one, 0 different")
+        self.does(lab, "bgproxyctl rollback --wait")
+        self.assertEqual(lab.ask("GET", "/"), "App v1\n")
+        # A change, a phone that goes, a person that goes, one that comes: none of them is in the new structure.
+        lab.ask("PUT", f"/people/{people[0]}", {"name": "a", "phone": "555-changed"})
+        lab.ask("PUT", f"/people/{people[1]}", {"name": "b", "phone": None})
+        lab.ask("DELETE", f"/people/{people[2]}")
+        people[2] = lab.ask("POST", "/people", {"name": "e", "phone": "555-e"})["id"]
+        self.does(lab, "migrate check", "4 people, 3 phones in the old structure, 3 in the new one, 3 different")
+        self.does(lab, "bgproxyctl switch green --wait && lab stop blue && migrate backfill && migrate check",
+                  "stage filled: 4 people, 3 phones in the old structure, 3 in the new one, 0 different")
+        self.does(lab, "lab start blue turquoise-new && bgproxyctl switch blue --wait")
+        self.assertEqual([lab.ask("GET", f"/people/{person}")["phone"] for person in people],
+                         ["555-changed", None, "555-e", "555-d"])
+
+    def test_what_v2_writes_is_there_on_each_step_of_the_way_back(self) -> None:
+        lab = self.up()
+        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
+        people = [lab.ask("POST", "/people", {"name": name, "phone": "555-old"})["id"] for name in "abc"]
+        self.does(lab, "migrate backfill && lab start blue turquoise-new && bgproxyctl switch blue --wait && lab stop green")
+        self.does(lab, "migrate stop-old && lab start green v2 && bgproxyctl switch green --wait")
+        lab.ask("PUT", f"/people/{people[0]}", {"name": "a", "phone": "555-new"})
+        lab.ask("PUT", f"/people/{people[1]}", {"name": "b", "phone": None})
+        people.append(lab.ask("POST", "/people", {"name": "d", "phone": "555-d"})["id"])
+        wanted = ["555-new", None, "555-old", "555-d"]
+        with self.assertRaisesRegex(urllib.error.HTTPError, "409"):
+            lab.ask("POST", f"/people/{people[0]}/phones", {"phone": "555-second"})
+        self.does(lab, "migrate check", "3 different")
+        self.does(lab, "bgproxyctl rollback --wait")
+        self.assertEqual(lab.ask("GET", "/"), "App turquoise-new\n")
+        self.assertEqual([lab.ask("GET", f"/people/{person}")["phone"] for person in people], wanted)
+        self.does(lab, "lab stop green && migrate back", "stage filled", "0 different")
+        self.does(lab, "lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
+        self.assertEqual([lab.ask("GET", f"/people/{person}")["phone"] for person in people], wanted)
+        self.does(lab, "migrate back && lab start blue v1 && bgproxyctl switch blue --wait && lab stop green", "stage expanded")
+        self.assertEqual([lab.ask("GET", f"/people/{person}")["phone"] for person in people], wanted)
+        self.does(lab, "migrate back", "stage start")
+        self.assertEqual(lab.ask("PUT", f"/people/{people[0]}", {"name": "a", "phone": "1"})["phone"], "1")
+
+    def test_the_check_finds_every_kind_of_difference_and_names_the_person(self) -> None:
+        lab = self.up()
+        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
+        for name in "abc":
+            lab.ask("POST", "/people", {"name": name, "phone": f"555-{name}"})
+        lab.ask("POST", "/people", {"name": "d", "phone": None})
+        self.does(lab, "migrate backfill")
+        for harm, cure, names in (
+            ("UPDATE people SET phone = 'x' WHERE id = 1", "UPDATE people SET phone = '555-a' WHERE id = 1",
+             "person 1: old 'x', new '555-a'"),
+            ("UPDATE people SET phone = NULL WHERE id = 1", "UPDATE people SET phone = '555-a' WHERE id = 1",
+             "person 1: old None, new '555-a'"),
+            ("UPDATE phones SET number = 'x' WHERE person = 2", "UPDATE phones SET number = '555-b' WHERE person = 2",
+             "person 2: old '555-b', new 'x'"),
+            ("DELETE FROM phones WHERE person = 3", "INSERT INTO phones VALUES (3, 1, '555-c')",
+             "person 3: old '555-c', new None"),
+            ("INSERT INTO phones VALUES (4, 1, 'x')", "DELETE FROM phones WHERE person = 4",
+             "person 4: old None, new 'x'"),
+            ("INSERT INTO phones VALUES (3, 2, 'x')", "DELETE FROM phones WHERE position = 2",
+             "person 3: 'x' at position 2 only in the new structure"),
+        ):
+            self.sql(lab, harm)
+            self.refuses(lab, "migrate check", names)
+            self.sql(lab, cure)
+            self.does(lab, "migrate check", "4 people, 3 phones in the old structure, 3 in the new one, 0 different, 0 surplus")
+
+    def test_a_backfill_that_is_broken_off_goes_on_where_it_was_and_keeps_v1_out(self) -> None:
+        lab = self.up()
+        for number in range(8):
+            lab.ask("POST", "/people", {"name": "a", "phone": f"555-{number}"})
+        self.does(lab, "migrate expand && lab start green turquoise-old && bgproxyctl switch green --wait && lab stop blue")
+        self.refuses(lab, "migrate backfill --batch 2 --stop-after 2", "up to person 4", "goes on from here")
+        self.refuses(lab, "migrate check", "4 different")
+        self.refuses(lab, "lab start blue v1", "v1 does not work with a database at stage filling")
+        self.refuses(lab, "lab start blue turquoise-new", "stage filling")
+        lab.ask("PUT", "/people/1", {"name": "a", "phone": "behind it"})
+        lab.ask("PUT", "/people/8", {"name": "a", "phone": "before it"})
+        said = self.does(lab, "migrate backfill --batch 2", "stage filled", "0 different")
+        self.assertNotIn("up to person 4", said, "not from the beginning")
+        # Given up, it begins anew: v1 may have written anything meanwhile.
+        self.does(lab, "migrate back && migrate backfill --batch 2", "up to person 2", "0 different")
+
+    def test_a_second_migration_at_the_same_time_is_refused(self) -> None:
+        lab = self.up()
+        self.does(lab, f'flock {lab.folder}/people.db.migration.lock true')
+        self.refuses(lab, f'flock {lab.folder}/people.db.migration.lock migrate expand', "another migration is at work")
+        self.does(lab, "migrate expand")
+
+    def test_the_ledger_notices_a_lost_a_doubled_and_a_changed_row(self) -> None:
+        lab = self.up()
+        for harm, finds in (("DELETE FROM people", "lost"), ("UPDATE people SET phone = 'x'", "wrong"),
+                            ("INSERT INTO people (name, phone) SELECT name, phone FROM people", "duplicated")):
+            load = self.enter(Load(lab, "--writers", "1", "--readers", "0", "--pause", "0"))
+            load.goes_on(200)
+            # Between the last write and the comparison, so that no write can repair it.
+            load.process.send_signal(signal.SIGSTOP)
+            self.sql(lab, harm)
+            load.process.send_signal(signal.SIGTERM)
+            load.process.send_signal(signal.SIGCONT)
+            result = load.finish()
+            self.assertGreater(result[finds], 0, f"{harm}: {result}")
+            self.assertEqual(result["code"], 1)
+
+    def test_the_lab_says_what_is_in_its_way_and_leaves_nothing_behind(self) -> None:
+        self.prepare()
+        lab = self.lab()
+        up = "config/lab/turquoise/lab up --sqlite"
+        self.refuses(lab, "config/lab/turquoise/lab status", "there is no lab")
+        missing = lab.run("config/lab/turquoise/lab up", lab.environment | {"BGPROXY_BINARIES": "/nowhere"})
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("missing: bgproxy (", missing.stdout)
+        self.assertIn("bgproxyctl (", missing.stdout)
+        for address in (lab.listen[2], lab.listen[0]):
+            with listening(address):
+                self.refuses(lab, up, "Address already in use" if address == lab.listen[2] else address)
+            self.assertFalse(lab.folder.exists(), "it has taken down what was up already")
+        lab.folder.mkdir()
+        (lab.folder / "mine").touch()
+        self.refuses(lab, up, "is not empty")
+        (lab.folder / "mine").unlink()
+        self.does(lab, up)
+        self.refuses(lab, up, "there is a lab in")
+        self.refuses(lab, "lab start blue v1", "blue runs v1 already")
+        processes = [int(file.read_text().split()[0]) for file in lab.folder.glob("*.pid")]
+        self.assertEqual(len(processes), 2)
+        self.does(lab, "lab down", "is removed")
+        self.assertFalse(lab.folder.exists())
+        states = [Path(f"/proc/{process}/stat") for process in processes]
+        # What has ended may wait for a parent that never asks.
+        self.assertEqual([state for state in states if state.exists() and ") Z " not in state.read_text()], [])

@@ -1,0 +1,2 @@
+-- The way back from expand. Nobody reads this table at that stage.
+DROP TABLE phones;
