@@ -2,7 +2,7 @@ import Arguments
 
 /// The verbs of `bgproxyctl`.
 enum Command: String, CaseIterable {
-  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, reload, stop, help
+  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, top, reload, stop, help
 
   static let program = Program(
     name: "bgproxyctl",
@@ -149,6 +149,14 @@ enum Command: String, CaseIterable {
       Verb(
         rawValue, "print events as they happen, one a line, until interrupted",
         examples: ["bgproxyctl watch", "bgproxyctl watch --json | jq .event"])
+    case .top:
+      Verb(
+        rawValue, "a live view in the terminal: both colors, what is under way, targets, events",
+        details: [
+          "Needs a terminal; elsewhere `status` and `watch` tell the same. The colors are bars of the open sessions, and\n"
+            + "rates are of the last second. q quits, p freezes the view, ? explains the other keys and the columns."
+        ],
+        examples: ["bgproxyctl top", "bgproxyctl top --no-color"])
     case .reload:
       Verb(rawValue, "read the config file again; an error in it changes nothing", examples: ["bgproxyctl reload"])
     case .stop:
@@ -162,5 +170,5 @@ enum Command: String, CaseIterable {
     }
   }
 
-  private static let notBuilt = ["top", "upgrade", "completion"]
+  private static let notBuilt = ["upgrade", "completion"]
 }
