@@ -89,6 +89,20 @@ enum Cells {
     return String(result)
   }
 
+  /// The text, or as much of its end as fits in so many cells.
+  static func suffix(_ text: String, _ columns: Int) -> String {
+    let text = harmless(text)
+    if width(text) <= columns { return text }
+    var left = columns - 1
+    let end = text.unicodeScalars.reversed().prefix { scalar in
+      left -= width(scalar)
+      return left >= 0
+    }
+    var result = String.UnicodeScalarView("…".unicodeScalars)
+    result.append(contentsOf: end.reversed())
+    return String(result)
+  }
+
   private static func width(_ scalar: Unicode.Scalar) -> Int {
     if scalar.isASCII { return 1 }
     switch scalar.properties.generalCategory {

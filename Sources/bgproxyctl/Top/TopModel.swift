@@ -16,7 +16,7 @@ struct TopModel {
     var connects: UInt64 = 0
     var resets: UInt64 = 0
     var serverErrors: UInt64 = 0
-    var sum: UInt64 { connects + resets + serverErrors }
+    var sum: UInt64 { connects &+ resets &+ serverErrors }
   }
 
   private(set) var status: StatusReport
@@ -29,6 +29,7 @@ struct TopModel {
 
   /// Ten minutes of them.
   private static let mostSamples = 300
+  private static let mostRate = 1e12
   /// A front door that answers in time is heard of each second.
   private static let patience = 2.5
 
@@ -77,9 +78,9 @@ struct TopModel {
     var seconds = 0.0
     for sample in samples.reversed() {
       let figures = sample.colors[color]
-      sum.connects += figures.connectFailures
-      sum.resets += figures.resets
-      sum.serverErrors += figures.serverErrors
+      sum.connects &+= figures.connectFailures
+      sum.resets &+= figures.resets
+      sum.serverErrors &+= figures.serverErrors
       seconds += sample.seconds
       if seconds >= 59.5 { break }
     }
@@ -94,15 +95,15 @@ struct TopModel {
 
   /// Of all open sessions; nil where none is.
   func share(of color: Color) -> Double? {
-    let sum = status.colors.blue.sessions + status.colors.green.sessions
-    return sum > 0 ? Double(status.colors[color].sessions) / Double(sum) : nil
+    let sum = Double(status.colors.blue.sessions) + Double(status.colors.green.sessions)
+    return sum > 0 ? Double(status.colors[color].sessions) / sum : nil
   }
 
   /// The newest first.
   var events: [EventReport] { (status.recent?.events ?? []).reversed() }
 
   /// What is drawn of the last minutes: requests where there were any, else new sessions.
-  var drawsRequests: Bool { samples.contains { $0.colors.blue.requests + $0.colors.green.requests > 0 } }
+  var drawsRequests: Bool { samples.contains { max($0.colors.blue.requests, $0.colors.green.requests) > 0 } }
 
   /// One value for each stretch of `seconds`, the last one up to now; nil where nothing is known. The stretches lie at
   /// fixed times, so that they move without changing their shape.
@@ -119,7 +120,7 @@ struct TopModel {
       sums[cell].count += Double(drawsRequests ? figures.requests : figures.accepted)
       sums[cell].seconds += sample.seconds
     }
-    return sums.map { $0.seconds > 0 ? $0.count / $0.seconds : nil }
+    return sums.map { $0.seconds > 0 ? min(Self.mostRate, $0.count / $0.seconds) : nil }
   }
 }
 

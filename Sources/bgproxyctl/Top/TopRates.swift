@@ -13,33 +13,31 @@ struct TopRates {
   let model: TopModel
   let width: Int
 
-  private static let nameWidth = 6
+  private static let nameWidth = 7
   private static let gap = 2
   /// Of the last column, which takes what is left.
   private static let leastForFailures = 10
 
   var lines: [StyledLine] {
     let chosen = chosenColumns
-    let used = chosen.reduce(Self.nameWidth) { $0 + Self.gap + $1.columns }
+    let used = chosen.reduce(Self.nameWidth) { $0 + $1.columns + Self.gap }
     var head = StyledLine("")
     head.pad(to: Self.nameWidth)
     for column in chosen { add(column.head, column, .bold, to: &head) }
-    head.add("  ")
     head.add("FAILED/min", .bold)
     let rows = Color.allCases.map { color in
       var line = StyledLine()
       line.add(color.rawValue, Paint(color), columns: Self.nameWidth)
       for column in chosen { add(column.text(color), column, .plain, to: &line) }
-      line.add("  ")
-      line.add(failures(of: color, width - used - Self.gap))
+      line.add(failures(of: color, width - used))
       return line
     }
     return [head] + rows
   }
 
   private func add(_ text: String, _ column: Column, _ paint: Paint, to line: inout StyledLine) {
-    line.add(String(repeating: " ", count: Self.gap))
     line.add(text, paint, columns: column.columns, isNumber: true)
+    line.add(String(repeating: " ", count: Self.gap))
   }
 
   private var chosenColumns: [Column] {
@@ -53,7 +51,7 @@ struct TopRates {
       Column(head: "p50", columns: 7, rank: 3) { time(model.quantiles(of: $0).p50) },
       Column(head: "p99", columns: 7, rank: 2) { time(model.quantiles(of: $0).p99) },
     ]
-    var left = width - Self.nameWidth - Self.gap - Self.leastForFailures
+    var left = width - Self.nameWidth - Self.leastForFailures
     var ranks: Set<Int> = []
     for column in all.sorted(by: { $0.rank < $1.rank }) {
       left -= Self.gap + column.columns

@@ -42,29 +42,28 @@ struct TopScreen {
   func frame() -> TopFrame {
     let texts = TopTexts(model: model, controls: controls, now: now, width: size.columns)
     let targets = TopTargets(model: model, controls: controls, width: size.columns)
-    var sections = [texts.header, texts.colors, texts.rates] + [texts.news, texts.trial, texts.lastSwitch]
-      .compactMap(\.self)
-    sections += controls.showsHelp ? [TopHelp.section] : [texts.trend, targets.section, texts.events].compactMap(\.self)
+    var sections = [texts.header, texts.colors, texts.rates]
+    sections += [texts.news, texts.trial, texts.lastSwitch].compactMap(\.self)
+    sections +=
+      controls.showsHelp ? [TopHelp.section] : [texts.trend, targets.section, texts.events].compactMap(\.self)
     let rows = max(0, size.rows - 1)
     let rooms = Self.rooms(sections, rows)
     var left = rows - rooms.reduce(0, +)
     var lines: [StyledLine] = []
+    var mostScroll = 0
     for (section, room) in zip(sections, rooms) where room > 0 {
       // What is left over sets the parts apart, from the top on.
       if !lines.isEmpty, left > 0 {
         lines.append(StyledLine())
         left -= 1
       }
-      lines += section.lines(room)
+      if section.rank == TopTargets.rank { mostScroll = targets.mostScroll(room: room) }
+      let isOld = texts.isSilent && section.rank != TopTexts.headerRank
+      lines += section.lines(room).map { isOld ? $0.painted(.dim) : $0 }
     }
     lines += Array(repeating: StyledLine(), count: max(0, rows - lines.count))
-    if size.rows > 0 { lines.append(texts.keys(canScroll: targets.mostScroll(room: targetRoom(sections, rooms)) > 0)) }
-    return TopFrame(
-      lines: lines.map { $0.clipped(to: size.columns) }, mostScroll: targets.mostScroll(room: targetRoom(sections, rooms)))
-  }
-
-  private func targetRoom(_ sections: [TopSection], _ rooms: [Int]) -> Int {
-    zip(sections, rooms).first { $0.0.rank == TopTargets.rank }?.1 ?? 0
+    if size.rows > 0 { lines.append(texts.keys(canScroll: mostScroll > 0)) }
+    return TopFrame(lines: lines.map { $0.clipped(to: size.columns) }, mostScroll: mostScroll)
   }
 
   /// How many rows each part gets: first the least of what matters most, then what each wishes for, then a blank line

@@ -62,14 +62,18 @@ struct TopTargets {
   private func lines(_ rows: [Row], _ room: Int) -> [StyledLine] {
     let first = min(controls.scroll, mostScroll(room: room))
     let shown = rows.dropFirst(first).prefix(max(0, room - 1))
+    // Heads have room for the mark of the order.
     func widest(_ head: String, _ text: (Row) -> String) -> Int {
-      max(head.count + 2, rows.map { Cells.width(Cells.harmless(text($0))) }.max() ?? 0)
+      max(head.count + 1, rows.map { Cells.width(Cells.harmless(text($0))) }.max() ?? 0)
     }
     // The listener is left out first, and then the address is cut.
-    let showsListener = width >= 60
+    let isNarrow = width < 60
+    let showsListener = !isNarrow
     let listenerWidth = min(16, widest("LISTENER") { $0.listener })
-    let healthWidth = "not known yet".count
-    let fixed = (showsListener ? listenerWidth + 2 : 0) + 7 + 2 + healthWidth + 2 + 10
+    let healthWidth = widest("HEALTH") { HealthText.cell($0.target.healthy).text }
+    let sessionsHead = isNarrow ? "OPEN" : "SESSIONS"
+    let sessionsWidth = sessionsHead.count + 1
+    let fixed = (showsListener ? listenerWidth + 2 : 0) + 7 + 2 + healthWidth + 2 + sessionsWidth
     let targetWidth = max(8, min(widest("TARGET") { $0.target.address }, width - fixed))
     let showsResult = width - fixed - targetWidth >= 24
 
@@ -79,15 +83,18 @@ struct TopTargets {
       var line = StyledLine()
       let widths = [listenerWidth, 7, targetWidth, healthWidth]
       for (index, cell) in cells.enumerated() where index > 0 || showsListener {
-        line.add(StyledLine(cell.text, cell.paint).clipped(to: widths[index]).padded(to: widths[index]))
+        // Of an address the end tells more.
+        let text = index == 2 ? Cells.suffix(cell.text, widths[index]) : cell.text
+        line.add(StyledLine(text, cell.paint).clipped(to: widths[index]).padded(to: widths[index]))
         if index != 1 { line.add("  ") }
       }
-      line.add(sessions.text, sessions.paint, columns: 10, isNumber: true)
+      line.add(sessions.text, sessions.paint, columns: sessionsWidth, isNumber: true)
       if showsResult { line.add("  \(result)", cells[0].paint == .bold ? .bold : .plain) }
       return line
     }
     func head(_ column: TopControls.SortColumn) -> (String, Paint) {
-      (column.rawValue.uppercased() + (column == controls.sort ? controls.isReversed ? "▼" : "▲" : ""), .bold)
+      let name = column == .sessions ? sessionsHead : column.rawValue.uppercased()
+      return (name + (column == controls.sort ? controls.isReversed ? "▼" : "▲" : ""), .bold)
     }
     let position =
       shown.count < rows.count ? "LAST RESULT  (\(first + 1)–\(first + shown.count) of \(rows.count))" : "LAST RESULT"

@@ -9,8 +9,13 @@ struct TopTexts {
   let now: Double
   let width: Int
 
+  static let headerRank = 0
+
   private var status: StatusReport { model.status }
   private let plain = Palette(isOn: false)
+
+  /// What is shown is old.
+  var isSilent: Bool { model.silence(now: now) != nil }
 
   init(model: TopModel, controls: TopControls, now: Double, width: Int) {
     (self.model, self.controls, self.now, self.width) = (model, controls, now, width)
@@ -20,11 +25,8 @@ struct TopTexts {
 
   var header: TopSection {
     var lines = [identity, state]
-    if let silence = model.silence(now: now) {
-      let reason = model.problem ?? "the front door says nothing"
-      lines.append(StyledLine("\(reason); what is shown is \(Units.duration(seconds: silence)) old", .red))
-    }
-    return TopSection(rank: 0, lines)
+    if isSilent { lines.append(StyledLine("\(model.problem ?? "the front door says nothing"); still asking", .red)) }
+    return TopSection(rank: Self.headerRank, lines)
   }
 
   private var identity: StyledLine {
@@ -64,7 +66,7 @@ struct TopTexts {
       back.add("nothing to roll back")
     }
     parts.append(back)
-    if status.held + status.parked > 0 {
+    if max(status.held, status.parked) > 0 {
       parts.append(StyledLine("\(status.held) held, \(status.parked) without a backend"))
     }
     return Self.fitting(parts, between: " · ", width)
@@ -86,7 +88,9 @@ struct TopTexts {
     let states = ByColor(blue: state(of: .blue), green: state(of: .green))
     let stateWidth = max(states.blue.width, states.green.width)
     let counts = ByColor(blue: count(of: .blue), green: count(of: .green))
-    let countWidth = max(counts.blue.count, counts.green.count)
+    // So that the bars keep their length while the numbers change.
+    let usualCountWidth = width < 60 ? 4 : "100 %, 999 sessions".count
+    let countWidth = max(usualCountWidth, counts.blue.count, counts.green.count)
     let barWidth = min(60, width - 7 - stateWidth - 2 - 1 - countWidth)
     return TopSection(
       rank: 1,
@@ -131,7 +135,7 @@ struct TopTexts {
   }
 
   private func count(of color: Color) -> String {
-    let share = model.share(of: color).map { "\(Int(($0 * 100).rounded())) %" } ?? "0 %"
+    let share = model.share(of: color).map { "\(Int(min(1, max(0, $0)) * 100 + 0.5)) %" } ?? "0 %"
     let sessions = Units.sessions(status.colors[color].sessions)
     return width < 60 ? "\(status.colors[color].sessions)" : "\(share), \(sessions)"
   }
@@ -195,7 +199,8 @@ struct TopTexts {
     if signal.signal == Signal.health.rawValue {
       return signal.value > 0 ? "health: \(Units.count(signal.value)) without a healthy target" : "health: all well"
     }
-    return "\(signal.signal) \(Units.percent(signal.value)) of \(signal.samples) (limit \(Units.percent(signal.limit)))"
+    let limit = Units.percent(signal.limit)
+    return "\(signal.signal) \(Units.percent(signal.value)) of \(signal.samples) (limit \(limit))"
   }
 
   /// As many on a line as fit.
@@ -229,15 +234,17 @@ struct TopTexts {
 
   // MARK: History
 
+  /// About as long as is drawn.
+  private static let trendSeconds = 300.0
+
   var trend: TopSection? {
     guard width >= 30, !model.samples.isEmpty else { return nil }
     let cells = width - 7
-    let seconds = max(2, (300 / Double(cells) / 2).rounded(.up) * 2)
+    let seconds = max(2, (Self.trendSeconds / Double(cells) / 2).rounded() * 2)
     let histories = Color.allCases.map { model.history(of: $0, cells: cells, seconds: seconds) }
     let peak = histories.joined().compactMap(\.self).max() ?? 0
-    let what = model.drawsRequests ? "requests/s" : "new sessions/s"
-    var head = StyledLine("LAST \(Units.duration(seconds: Double(cells) * seconds).uppercased())", .bold)
-    head.add("  \(what), peak \(TopRates.number(peak))")
+    var head = StyledLine(model.drawsRequests ? "REQUESTS/s" : "NEW SESSIONS/s", .bold)
+    head.add("  last \(Int((Double(cells) * seconds / 60).rounded())) min, peak \(TopRates.number(peak))")
     let lines = zip(Color.allCases, histories).map { color, values in
       var line = name(of: color)
       line.add(Sparkline.text(values, peak: peak), Paint(color))
@@ -257,7 +264,7 @@ struct TopTexts {
       return line
     }
     let head = StyledLine("EVENTS (UTC)", .bold)
-    return TopSection(rank: 5, least: 2, wish: 6, most: lines.isEmpty ? 0 : lines.count + 1) { room in
+    return TopSection(rank: 5, least: 2, wish: 4, most: lines.isEmpty ? 0 : lines.count + 1) { room in
       Array(([head] + lines).prefix(room))
     }
   }
@@ -271,7 +278,8 @@ struct TopTexts {
   func keys(canScroll: Bool) -> StyledLine {
     let keys: [(key: String, text: String)?] = [
       ("q", "quit"), ("?", controls.showsHelp ? "back" : "help"), ("p", controls.isPaused ? "go on" : "pause"),
-      ("s", "sort: \(controls.sort.rawValue)"), ("r", "reverse"), canScroll ? ("↑↓", "scroll") : nil,
+      ("s", width < 60 ? "sort" : "sort: \(controls.sort.rawValue)"), ("r", "reverse"),
+      canScroll ? ("↑↓", "scroll") : nil,
     ]
     return Self.fitting(
       keys.compactMap(\.self).map { key, text in

@@ -27,5 +27,6 @@ func problemWithTop(_ arguments: ParsedArguments, isTerminal: Bool, terminalName
   }
   let instead = "`status` shows the state and `watch` the events anywhere"
   if !isTerminal { return "top needs a terminal; \(instead)" }
-  return terminalName == nil || terminalName == "dumb" ? "top needs a terminal that can move its cursor; \(instead)" : nil
+  let canMove = terminalName != nil && terminalName != "dumb"
+  return canMove ? nil : "top needs a terminal that can move its cursor; \(instead)"
 }
