@@ -2,7 +2,8 @@ import Arguments
 
 /// The verbs of `bgproxyctl`.
 enum Command: String, CaseIterable {
-  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, top, reload, stop, help
+  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, top, reload, stop
+  case help
 
   static let program = Program(
     name: "bgproxyctl",

@@ -50,19 +50,21 @@ struct TopScreen {
     let rooms = Self.rooms(sections, rows)
     var left = rows - rooms.reduce(0, +)
     var lines: [StyledLine] = []
-    var mostScroll = 0
+    var (mostScroll, position): (Int, String?) = (0, nil)
     for (section, room) in zip(sections, rooms) where room > 0 {
       // What is left over sets the parts apart, from the top on.
       if !lines.isEmpty, left > 0 {
         lines.append(StyledLine())
         left -= 1
       }
-      if section.rank == TopTargets.rank { mostScroll = targets.mostScroll(room: room) }
+      if section.rank == TopTargets.rank {
+        (mostScroll, position) = (targets.mostScroll(room: room), targets.position(room: room))
+      }
       let isOld = texts.isSilent && section.rank != TopTexts.headerRank
       lines += section.lines(room).map { isOld ? $0.painted(.dim) : $0 }
     }
     lines += Array(repeating: StyledLine(), count: max(0, rows - lines.count))
-    if size.rows > 0 { lines.append(texts.keys(canScroll: mostScroll > 0)) }
+    if size.rows > 0 { lines.append(texts.keys(targets: position)) }
     return TopFrame(lines: lines.map { $0.clipped(to: size.columns) }, mostScroll: mostScroll)
   }
 

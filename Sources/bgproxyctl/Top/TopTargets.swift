@@ -24,6 +24,14 @@ struct TopTargets {
 
   func mostScroll(room: Int) -> Int { room > 1 ? max(0, rowCount - (room - 1)) : 0 }
 
+  /// Which ones are shown, where that is not all: `1–8 of 21`.
+  func position(room: Int) -> String? {
+    let most = mostScroll(room: room)
+    if most == 0 { return nil }
+    let first = min(controls.scroll, most)
+    return "\(first + 1)–\(first + room - 1) of \(rowCount)"
+  }
+
   private var rowCount: Int {
     model.status.listeners.reduce(0) { $0 + $1.targets.blue.count + $1.targets.green.count }
   }
@@ -96,10 +104,8 @@ struct TopTargets {
       let name = column == .sessions ? sessionsHead : column.rawValue.uppercased()
       return (name + (column == controls.sort ? controls.isReversed ? "▼" : "▲" : ""), .bold)
     }
-    let position =
-      shown.count < rows.count ? "LAST RESULT  (\(first + 1)–\(first + shown.count) of \(rows.count))" : "LAST RESULT"
     let heads = line(
-      [head(.listener), head(.color), head(.target), head(.health)], sessions: head(.sessions), result: position)
+      [head(.listener), head(.color), head(.target), head(.health)], sessions: head(.sessions), result: "LAST RESULT")
     return [heads]
       + shown.map { row in
         let isBad = row.target.healthy == false
