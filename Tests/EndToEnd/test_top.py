@@ -313,8 +313,8 @@ class TopTests(Case):
     def test_keys_sort_pause_explain_and_quit(self) -> None:
         door, screen = self.two_colors(), self.screen()
         screen.start_top(door)
-        screen.wait_text(r"^LISTENER▲ +COLOR +TARGET")
-        for head in ("COLOR▲", "TARGET▲", "HEALTH▲", "SESSIONS▼"):
+        screen.wait_text(r"^LISTENER +COLOR +TARGET +HEALTH▲ +SESSIONS ")
+        for head in ("SESSIONS▼", "LISTENER▲", "COLOR▲", "TARGET▲", "HEALTH▲", "SESSIONS▼"):
             screen.press("s")
             screen.wait_text(head)
         screen.wait_text(r"^q quit .*s sort: sessions")
@@ -450,7 +450,7 @@ class TopTests(Case):
             screen.wait_text(r"NO ANSWER for \d+s$")
             screen.wait_text(r"^the front door says nothing")
             screen.press("s")
-            screen.wait_text("COLOR▲")
+            screen.wait_text("SESSIONS▼")
             screen.press("q")
             screen.wait_text(PROMPT)
         finally:

@@ -7,15 +7,98 @@ import Testing
 
 @Suite struct TopScreenTests {
   @Test func aLargeWindowShowsEverything() {
-    #expect(screen(busyStatus, columns: 120, rows: 40).text == "?")
+    #expect(
+      screen(busyStatus, columns: 120, rows: 40).text == """
+        bgproxy 0.1.0  pid 42  up 1h 2m  generation 2  since 2026-01-31 09:00:00 UTC
+        GREEN is live for 2m 5s · draining · 1 target unhealthy · a rollback leads to blue
+
+        blue   draining  ━━━━━───────────────────────────────────────────────────────     8 %, 3 sessions
+        green  LIVE      ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━────   92 %, 37 sessions
+
+                NEW/s   REQ/s      IN/s     OUT/s      p50      p99  FAILED/min
+        blue        0       0     1 KiB     2 KiB        -        -  none
+        green     1.5      50     1 KiB     2 KiB   6.3 ms  12.5 ms  7 5xx
+
+        drain  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━──── 3 of 40 sessions left, 13s until the deadline
+
+        last switch  blue → green at 2026-01-31 10:00:00 UTC by uid 0: release 42
+
+        REQUESTS/s  last 4 min, peak 50
+        blue                                                                                                                 ▇▂·
+        green                                                                                                                ·▅█
+
+        LISTENER   COLOR  TARGET              HEALTH▲     SESSIONS  LAST RESULT
+        web        green  unix:/run/app.sock  unhealthy          0
+        web        blue   10.0.0.2:80         healthy            3
+
+        EVENTS (UTC)
+        10:00:00  switch       blue → green
+        09:59:58  target-down  green web unix:/run/app.sock: connection refused
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+        q quit  ? help  p pause  s sort: health  r reverse
+
+        """)
   }
 
   @Test func theUsualWindow() {
-    #expect(screen(busyStatus, columns: 80, rows: 24).text == "?")
+    #expect(
+      screen(busyStatus, columns: 80, rows: 24).text == """
+        bgproxy 0.1.0  pid 42  up 1h 2m  generation 2  since 2026-01-31 09:00:00 UTC
+        GREEN is live for 2m 5s · draining · 1 target unhealthy
+
+        blue   draining  ━━━────────────────────────────────────────     8 %, 3 sessions
+        green  LIVE      ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━───   92 %, 37 sessions
+
+                NEW/s   REQ/s      IN/s     OUT/s      p50      p99  FAILED/min
+        blue        0       0     1 KiB     2 KiB        -        -  none
+        green     1.5      50     1 KiB     2 KiB   6.3 ms  12.5 ms  7 5xx
+
+        drain  ━━━━━━━━━━━━━━━━━━━━━━━── 3 of 40 sessions left, 13s until the deadline
+
+        last switch  blue → green at 2026-01-31 10:00:00 UTC by uid 0: release 42
+
+        REQUESTS/s  last 5 min, peak 50
+        blue                                                                          ▅·
+        green                                                                         ▃█
+        LISTENER   COLOR  TARGET              HEALTH▲     SESSIONS
+        web        green  unix:/run/app.sock  unhealthy          0
+        web        blue   10.0.0.2:80         healthy            3
+        EVENTS (UTC)
+        10:00:00  switch       blue → green
+        09:59:58  target-down  green web unix:/run/app.sock: connection refused
+        q quit  ? help  p pause  s sort: health  r reverse
+
+        """)
   }
 
   @Test func aSmallWindowShowsWhatMattersMost() {
-    #expect(screen(busyStatus, columns: 40, rows: 10).text == "?")
+    #expect(
+      screen(busyStatus, columns: 40, rows: 10).text == """
+        bgproxy 0.1.0  pid 42  up 1h 2m
+        GREEN is live for 2m 5s · draining
+        blue   draining  ━─────────────────    3
+        green  LIVE      ━━━━━━━━━━━━━━━━━─   37
+                NEW/s   REQ/s  FAILED/min
+        blue        0       0  none
+        green     1.5      50  7 5xx
+        drain  3 of 40 left, 13s
+        last switch  blue → green at 2026-01-31…
+        q quit  ? help  p pause  s sort
+
+        """)
   }
 
   @Test func aReleaseOnTrialShowsWhatIsWatched() {

@@ -70,7 +70,8 @@ struct TopControls: Equatable {
     case listener, color, target, health, sessions
   }
 
-  var sort = SortColumn.listener
+  /// What is wrong comes first.
+  var sort = SortColumn.health
   var isReversed = false
   var showsHelp = false
   var isPaused = false

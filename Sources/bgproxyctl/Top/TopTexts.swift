@@ -58,6 +58,8 @@ struct TopTexts {
       live.add(" for \(Units.duration(seconds: now - since))")
     }
     var parts = [live, StyledLine(status.phase.rawValue, status.phase == .steady ? .plain : .yellow)]
+    let sick = status.listeners.flatMap { $0.targets.blue + $0.targets.green }.count { $0.healthy == false }
+    if sick > 0 { parts.append(StyledLine("\(sick) \(sick == 1 ? "target" : "targets") unhealthy", .red)) }
     var back = StyledLine()
     if let previous = status.previous {
       back.add("a rollback leads to ")
@@ -135,7 +137,9 @@ struct TopTexts {
   }
 
   private func count(of color: Color) -> String {
-    let share = model.share(of: color).map { "\(Int(min(1, max(0, $0)) * 100 + 0.5)) %" } ?? "0 %"
+    // The two make 100 together.
+    let blue = model.share(of: .blue).map { Int(min(1, max(0, $0)) * 100 + 0.5) }
+    let share = blue.map { color == .blue ? "\($0) %" : "\(100 - $0) %" } ?? "0 %"
     let sessions = Units.sessions(status.colors[color].sessions)
     return width < 60 ? "\(status.colors[color].sessions)" : "\(share), \(sessions)"
   }
