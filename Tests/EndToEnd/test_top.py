@@ -18,12 +18,11 @@ import struct
 import subprocess
 import termios
 import threading
-import time
 import unicodedata
 from pathlib import Path
 from typing import Any
 
-from harness import BGPROXYCTL, PATIENCE, Backend, Case, FrontDoor, need, tagged, wait_until
+from harness import BGPROXYCTL, PATIENCE, Case, FrontDoor, connect, need, wait_until
 
 _numbers = itertools.count()
 
@@ -85,13 +84,11 @@ class Screen:
         """Whether the alternate screen, the cursor and wrapping are on."""
         return self.tmux("display-message", "-p", "#{alternate_on} #{cursor_flag} #{wrap_flag}").strip()
 
-    def shell_pid(self) -> int:
-        return int(self.tmux("display-message", "-p", "#{pane_pid}"))
-
     def child(self) -> int:
         """The program that the shell runs."""
-        pid = self.shell_pid()
-        return int(wait_until(Path(f"/proc/{pid}/task/{pid}/children").read_text, "the shell runs a program").split()[0])
+        shell = self.tmux("display-message", "-p", "#{pane_pid}").strip()
+        children = Path(f"/proc/{shell}/task/{shell}/children")
+        return int(wait_until(children.read_text, "the shell runs a program").split()[0])
 
     def start_top(self, door: FrontDoor | str, *options: str) -> None:
         path = door if isinstance(door, str) else door.admin_path
@@ -241,34 +238,31 @@ class TopTests(Case):
         self.assertNotIn("drain  ", screen.text())
 
     def test_figures_are_those_of_the_traffic(self) -> None:
-        door, screen = self.two_colors(), self.screen(140, 40)
+        blue, green = self.colors()
+        door, screen = self.front_door(blue.address, green.address), self.screen(140, 40)
         screen.start_top(door)
         screen.wait_text("BLUE is live")
-        stop = threading.Event()
+        address, stop = door.address(), threading.Event()
 
         def traffic() -> None:
             while not stop.wait(0.02):
                 with contextlib.suppress(OSError):
-                    self.client(door.address()).close()
+                    connect(address).close()
 
         thread = threading.Thread(target=traffic, daemon=True)
         thread.start()
         try:
-            screen.wait_text(r"^blue +\d+(\.\d)? +0 +\d")
-            screen.wait_text(r"^NEW SESSIONS/s  last \d min, peak \d")
+            # New sessions, no requests, nothing from the clients, and a greeting to each.
+            screen.wait_text(r"^blue +[1-9]\d* +0 +0 B +[1-9]")
+            screen.wait_text(r"^NEW SESSIONS/s  last \d min, peak [1-9]")
             screen.wait_text(r"^blue   .*[▁-█]$")
-            # Its targets are gone: failures are told as such.
+            screen.wait_text(r"^blue .* none$")
+            green.stop_listening()
             door.switch("green")
-            for backend in self._backends:
-                backend.stop_listening()
-            screen.wait_text(r"^green .*\d+ not connected$")
+            screen.wait_text(r"^green .* \d+ not connected$")
         finally:
             stop.set()
             thread.join(5)
-
-    def colors(self) -> tuple[Backend, Backend]:
-        self._backends = super().colors()
-        return self._backends
 
     def test_a_release_on_trial_is_shown_with_what_is_watched(self) -> None:
         door, screen = self.two_colors(), self.screen()
