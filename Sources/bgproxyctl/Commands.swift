@@ -3,8 +3,8 @@ import Switching
 
 /// The verbs of `bgproxyctl`.
 enum Command: String, CaseIterable {
-  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, reload, stop,
-    completion, help
+  case status, `switch`, rollback, pause, resume, drain, sessions, health, history, config, watch, top, reload, stop
+  case completion, help
 
   static let program = Program(
     name: "bgproxyctl",
@@ -151,6 +151,14 @@ enum Command: String, CaseIterable {
       Verb(
         rawValue, "print events as they happen, one a line, until interrupted",
         examples: ["bgproxyctl watch", "bgproxyctl watch --json | jq .event"])
+    case .top:
+      Verb(
+        rawValue, "a live view in the terminal: both colors, what is under way, targets, events",
+        details: [
+          "Needs a terminal; elsewhere `status` and `watch` tell the same. The colors are bars of the open sessions, and\n"
+            + "rates are of the last second. q quits, p freezes the view, ? explains the other keys and the columns."
+        ],
+        examples: ["bgproxyctl top", "bgproxyctl top --no-color"])
     case .reload:
       Verb(rawValue, "read the config file again; an error in it changes nothing", examples: ["bgproxyctl reload"])
     case .stop:
@@ -165,5 +173,5 @@ enum Command: String, CaseIterable {
     }
   }
 
-  private static let notBuilt = ["top", "upgrade"]
+  private static let notBuilt = ["upgrade"]
 }

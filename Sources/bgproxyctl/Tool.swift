@@ -45,6 +45,7 @@ struct Tool {
       Output.exitWhenReaderLeaves()
       try runWatch(asJSON: asJSON, context()) { text throws(Failure) in try Output.write(text) }
       return .done
+    case .top: return try runTop(context())
     case .status: return try finish(runStatus)
     case .switch:
       guard let color = arguments.positional.flatMap(Color.init(rawValue:)) else { return .usage }

@@ -47,12 +47,12 @@ class ExitCodes(Case):
         self.assertIn("switch", ctl("swich", "green").stderr, "did you mean")
 
     def test_2_what_is_not_built_is_refused_by_name(self) -> None:
-        for arguments, name in ((("top",), "top"), (("upgrade",), "upgrade")):
+        for arguments, name in ((("upgrade",), "upgrade"),):
             result = ctl(*arguments)
             self.assertEqual(result.returncode, 2, f"{arguments}: {result.stderr}")
             self.assertIn(name, result.stderr)
         help_text = ctl("--help").stdout
-        for verb in ("top", "upgrade"):
+        for verb in ("upgrade",):
             self.assertNotIn(f" {verb} ", help_text)
 
     def test_3_no_front_door_answers(self) -> None:

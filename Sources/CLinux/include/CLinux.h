@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/un.h>
+#include <termios.h>
 
 // ---- Addresses ------------------------------------------------------------------------------------------------
 
@@ -135,6 +136,17 @@ int linux_eventfd_drain(int fd);
 int linux_signalfd(const int *signals, int count);
 /// The next pending signal's number, 0 if none.
 int linux_signalfd_next(int fd);
+
+// ---- Terminals ------------------------------------------------------------------------------------------------
+
+int linux_terminal_mode(int fd, struct termios *into);
+int linux_set_terminal_mode(int fd, const struct termios *mode);
+/// Changes a mode so that each key is read at once and shown by nobody. The keys of signals (Ctrl-C, Ctrl-Z) stay.
+void linux_read_keys(struct termios *mode);
+int linux_window_size(int fd, int *columns, int *rows);
+/// Lets a signal that is blocked do to this process what it does by default: to end or to stop it. Returns when the
+/// process goes on.
+int linux_take_signal(int number);
 
 // ---- Files ----------------------------------------------------------------------------------------------------
 
