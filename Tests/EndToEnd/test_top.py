@@ -44,12 +44,19 @@ class Screen:
             "TMUX_TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}
         self._output = folder / "output"
         self.tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), "env PS1='$ ' bash --norc --noprofile")
-        self.wait_text(PROMPT)
+        try:
+            self.wait_text(PROMPT)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         with contextlib.suppress(subprocess.CalledProcessError):
             self.tmux("kill-server")
 
