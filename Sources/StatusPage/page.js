@@ -25,10 +25,10 @@ const known = {
   clockBounds: [], // see `present`
 };
 
-const page = { measure: null, pointedAt: null, said: null, labelledAt: 0 };
+const page = { measure: null, pointedAt: null, said: null, labelledFor: null, labelledAt: 0 };
 
-/// The front door's clock in milliseconds. The Date of an answer is never later than that clock was when the answer came,
-/// so the largest difference seen lately is the best one.
+/// The front door's clock in milliseconds. The Date of an answer is never later than that clock was when it came, so the
+/// largest difference seen lately is the best one.
 function present(here = Date.now()) {
   return here + (known.clockBounds.length ? Math.max(...known.clockBounds) : 0);
 }
@@ -69,11 +69,10 @@ function total(color, figure, seconds) {
 }
 
 /// The same, a second, over the last ten seconds.
-function rate(color, ...figures) {
+function rate(color, figure) {
   const some = samples(12).slice(-5);
   const seconds = some.reduce((sum, sample) => sum + sample.seconds, 0);
-  const count = some.reduce((sum, { colors }) => sum + figures.reduce((part, name) => part + colors[color][name], 0), 0);
-  return seconds > 0 ? count / seconds : null;
+  return seconds > 0 ? some.reduce((sum, { colors }) => sum + colors[color][figure], 0) / seconds : null;
 }
 
 function speaksHTTP(status) {
@@ -86,8 +85,9 @@ const onTrial = (status) => status.bake?.color ?? status.ramp?.to ?? null;
 // MARK: Numbers and times in words
 
 const time = (text) => Date.parse(text);
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const clockOfMinutes = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const TO_THE_MINUTE = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const clockOfMinutes = new Intl.DateTimeFormat("en", TO_THE_MINUTE);
+const clock = new Intl.DateTimeFormat("en", { ...TO_THE_MINUTE, second: "2-digit" });
 const day = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" });
 const dayOfYear = new Intl.DateTimeFormat("en", { year: "numeric", month: "short", day: "numeric" });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -134,7 +134,7 @@ const left = (until) => duration(time(until) - now(), Math.ceil);
 /// The time of day; with the day where that is another one.
 function when(milliseconds) {
   const date = new Date(milliseconds);
-  if (day.format(date) === day.format(now()) && dayOfYear.format(date) === dayOfYear.format(now())) return clock.format(date);
+  if (dayOfYear.format(date) === dayOfYear.format(now())) return clock.format(date);
   const days = date.getFullYear() === new Date(now()).getFullYear() ? day : dayOfYear;
   return `${days.format(date)}, ${clock.format(date)}`;
 }
@@ -158,13 +158,14 @@ function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== false && child !== ""));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== false && child !== ""));
   return element;
 }
 
 const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 const draw = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 const part = (id) => document.getElementById(id);
+const called = (color) => make("span", { class: `name ${color}` }, color);
 const moment = (text) => make("time", { datetime: text, title: text }, when(time(text)));
 
 /// Makes the children of an element equal to these and touches only what differs, so that a selection, the focus and
@@ -176,10 +177,15 @@ function show(parent, ...fresh) {
     if (typeof next === "string") next = document.createTextNode(next);
     if (!old) parent.append(next);
     else if (old.nodeName !== next.nodeName) old.replaceWith(next);
-    else if (next.nodeType === Node.TEXT_NODE) old.data !== next.data && (old.data = next.data);
-    else {
-      for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
-      for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    else if (next.nodeType === Node.TEXT_NODE) {
+      if (old.data !== next.data) old.data = next.data;
+    } else {
+      for (const { name } of [...old.attributes]) {
+        if (!next.hasAttribute(name)) old.removeAttribute(name);
+      }
+      for (const { name, value } of next.attributes) {
+        if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+      }
       show(old, ...next.childNodes);
     }
   });
@@ -188,16 +194,14 @@ function show(parent, ...fresh) {
 
 /// With roles, since a layout other than a table's takes them away.
 function table(caption, heads, rows, attributes = {}) {
-  const cells = (row) => row.map((cell, index) => {
-    const head = index === 0 ? make("th", { scope: "row", role: "rowheader" })
-      : make("td", { class: heads[index].kind ?? null, role: "cell" });
-    return fill(head, {}, [cell].flat());
-  });
-  const columns = heads.map(({ name, kind }) => make("th", { scope: "col", role: "columnheader", class: kind ?? null }, name));
+  const column = ({ name, kind }) => make("th", { scope: "col", role: "columnheader", class: kind ?? null }, name);
+  const cell = (content, index) => (index === 0 ? make("th", { scope: "row", role: "rowheader" }, content)
+    : make("td", { role: "cell", class: heads[index].kind ?? null }, content));
+  const row = ({ kind, cells }) => make("tr", { role: "row", class: kind ?? null }, cells.map(cell));
   return make("table", { role: "table", ...attributes },
     make("caption", { class: "unseen" }, caption),
-    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, columns)),
-    make("tbody", { role: "rowgroup" }, rows.map((row) => make("tr", { role: "row", class: row.kind ?? null }, cells(row.cells)))));
+    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, heads.map(column))),
+    make("tbody", { role: "rowgroup" }, rows.map(row)));
 }
 
 /// A color's mark: blue a filled square and a solid line, green a ring and a dashed one.
@@ -208,7 +212,8 @@ function mark(color) {
 
 // MARK: What is wrong
 
-/// Each with a key that stays the same while the finding does. `bad`: clients suffer or soon would; else worth watching.
+/// Each with a key that stays the same while the finding does. What is bad makes clients suffer, or soon would; the rest
+/// is worth watching.
 function findings(status) {
   const found = [];
   const add = (isBad, key, ...text) => found.push({ isBad, key, text: text.join("") });
@@ -217,19 +222,18 @@ function findings(status) {
     addFailures(status, color, add);
   }
   addHold(status, add);
-  const trial = status.bake ?? status.ramp;
-  for (const signal of trial?.signals ?? []) {
-    if (signal.value > signal.limit) {
-      add(true, `signal ${signal.signal}`, `${status.bake ? "bake" : "ramp"} of ${onTrial(status)}: ${causeText(signal)}`);
-    }
+  for (const signal of (status.bake ?? status.ramp)?.signals ?? []) {
+    const what = `${onTrial(status)} fails its ${status.bake ? "bake" : "ramp"}`;
+    if (signal.value > signal.limit) add(true, `signal ${signal.signal}`, `${what}: ${causeText(signal)}`);
   }
   addDrain(status, add);
   const last = status.lastSwitch;
   if (last && !last.persisted) {
-    add(true, "persisted", `The switch to ${last.to} is not on disk yet: after a crash ${last.from} would be live again`);
+    add(true, "persisted", `The switch to ${last.to} is not on disk: after a crash ${last.from} would be live again`);
   }
   if (last?.automatic && last.cause) {
-    add(false, `taken back ${last.generation}`, `${last.from} was taken back automatically at ${when(time(last.at))}: ${causeText(last.cause)}`);
+    add(false, `taken back ${last.generation}`, `${last.from} was taken back automatically at ${when(time(last.at))}: `,
+      causeText(last.cause));
   }
   if (status.phase === "stopping") add(true, "stopping", "The front door is stopping: it takes no new sessions");
   const told = new Set();
@@ -244,15 +248,18 @@ function findings(status) {
 }
 
 function addHealth(status, color, add) {
-  const bad = status.listeners.flatMap(({ name, targets }) => targets[color].filter(({ healthy }) => healthy === false)
-    .map(({ address, result }) => `${status.listeners.length > 1 ? `${name} ` : ""}${address}: ${result ?? "no result"}`));
-  const details = bad.slice(0, 4).join("; ") + (bad.length > 4 ? `; and ${bad.length - 4} more` : "");
-  const role = color === status.active ? ", which is live," : color === onTrial(status) ? ", which is on trial," : " (idle)";
+  const targets = status.listeners.flatMap((listener) => listener.targets[color].map((target) =>
+    ({ ...target, name: `${status.listeners.length > 1 ? `${listener.name} ` : ""}${target.address}` })));
+  const bad = targets.filter(({ healthy }) => healthy === false);
+  const details = bad.slice(0, 4).map(({ name, result }) => `${name}: ${result ?? "no result"}`).join("; ")
+    + (bad.length > 4 ? `; and ${bad.length - 4} more` : "");
   if (status.colors[color].healthy === false) {
-    add(role !== " (idle)", `health ${color}`, `${color}${role} is unhealthy: `, details);
+    const role = color === status.active ? ", which is live," : color === onTrial(status) ? ", which is on trial,"
+      : status.colors[color].draining ? " (draining)" : " (idle)";
+    add(role.startsWith(","), `health ${color}`, `${color}${role} is unhealthy: `, details);
   } else if (bad.length) {
-    const all = status.listeners.reduce((sum, { targets }) => sum + targets[color].length, 0);
-    add(false, `target ${color} ${bad.length}`, `${color}: ${bad.length} of ${plural(all, "target")} ${bad.length === 1 ? "is" : "are"} unhealthy: `, details);
+    const count = `${bad.length} of ${plural(targets.length, "target")} ${bad.length === 1 ? "is" : "are"}`;
+    add(false, `target ${color} ${bad.length}`, `${color}: ${count} unhealthy: `, details);
   }
 }
 
@@ -265,32 +272,35 @@ function addFailures(status, color, add) {
     const failed = total(color, figure, MINUTE);
     if (!failed) return;
     const share = all > failed ? ` (${short((failed / all) * 100)} % of ${plural(all, unit)})` : "";
-    add(isInUse && failed > all / 100, `${figure} ${color}`, `${color}: ${plural(failed, one, many)} in the last minute${share}`);
+    add(isInUse && failed > all / 100, `${figure} ${color}`,
+      `${color}: ${plural(failed, one, many)} in the last minute${share}`);
   };
-  count("connectFailures", "connect failure", "connect failures", Math.max(requests, sessions), requests ? "request" : "session");
+  const isHTTP = requests > 0;
+  count("connectFailures", "connect failure", "connect failures", isHTTP ? requests : sessions,
+    isHTTP ? "request" : "new session");
   count("resets", "session reset by its target", "sessions reset by their target", sessions, "new session");
   count("serverErrors", "5xx answer", "5xx answers", requests, "request");
 }
 
-function addHold({ hold, held, phase }, add) {
+function addHold({ hold, held }, add) {
   if (!hold) {
     if (held) add(false, "held", `${plural(held, "session")} held, waiting to go on`);
     return;
   }
   const what = hold.handover ? `A handover to ${hold.handover} holds the traffic` : "Traffic is paused";
-  add(held > 0, `hold ${hold.since} ${held > 0}`, `${what}: ${held ? plural(held, "client waits", "clients wait") : "nobody waits yet"}, `,
-    `${phase === "stopping" ? "" : `it goes on by itself in ${left(hold.until)}`}`);
+  const who = held ? plural(held, "client waits", "clients wait") : "nobody waits yet";
+  add(held > 0, `hold ${hold.since} ${held > 0}`, `${what}: ${who}, it goes on by itself in ${left(hold.until)}`);
 }
 
 /// What would be left at the deadline if the drain went on as it has gone so far.
 function addDrain({ drain, lastSwitch, phase }, add) {
   if (!drain?.remaining || !lastSwitch) return;
-  const time_left = time(drain.deadline) - now();
+  const toCome = time(drain.deadline) - now();
   const gone = phase === "stopping" ? 0 : now() - time(lastSwitch.at);
-  const expected = gone > 0 ? drain.remaining - ((drain.initial - drain.remaining) / gone) * time_left : drain.remaining;
-  if (time_left < Math.max(15_000, gone) && expected >= 1) {
-    add(false, "drain", `The drain ends in ${left(drain.deadline)} with ${plural(drain.remaining, "session")} still open: `,
-      "what is open then is closed");
+  const pace = gone > 0 ? (drain.initial - drain.remaining) / gone : 0;
+  if (toCome < Math.max(15_000, gone) && drain.remaining - pace * toCome >= 1) {
+    add(false, "drain", `${plural(drain.remaining, "session")} still to drain: `,
+      `those open in ${left(drain.deadline)} are closed`);
   }
 }
 
@@ -303,16 +313,17 @@ function showHeadline(status) {
     const since = when(known.answeredAt ?? known.failedSince);
     const wait = known.nextTryAt ? Math.max(0, Math.ceil((known.nextTryAt - Date.now()) / 1000)) : 0;
     show(part("headline"), known.answeredAt ? `No answer since ${since}` : "No answer from the front door");
-    show(part("standing"), `${known.failure || "It is silent"}. ${wait ? `Asking again in ${wait} s.` : "Asking again."}`
+    const again = wait ? `Asking again in ${wait} s.` : "Asking again.";
+    show(part("standing"), `${known.failure || "It is silent"}. ${again}`
       + (status ? ` What follows is from ${since}: ${status.active} was live then.` : ""));
     return;
   }
-  const { active, switchedAt, ramp } = status;
+  const { active, switchedAt, ramp, version, pid, startedAt, generation } = status;
   show(part("headline"), make("span", { class: `name ${active}` }, mark(active), active), " is live");
   const since = switchedAt ? ["since ", moment(switchedAt), ` (${ago(switchedAt)})`] : ["no switch yet"];
   show(part("standing"), since, " · ", make("b", {}, phaseText(status)),
     ramp ? ` · ${ramp.to} gets ${status.share[ramp.to]} % of new ${speaksHTTP(status) ? "clients" : "sessions"}` : "");
-  show(part("about"), `bgproxy ${status.version} · pid ${status.pid} · up ${ago(status.startedAt)} · generation ${status.generation}`);
+  show(part("about"), `bgproxy ${version} · pid ${pid} · up ${ago(startedAt)} · generation ${generation}`);
 }
 
 function phaseText({ phase, active, drain, hold }) {
@@ -375,18 +386,23 @@ function showColor(status, color) {
     ["Failed, 1 min", failed.length ? failed.map(([count, name]) => `${whole.format(count)} ${name}`).join(", ") : "0",
       failed.length > 0],
   ].filter(Boolean);
-  const targets = status.listeners.flatMap((listener) => listener.targets[color].map((target) => ({ cells: [
+  const figure = ([name, value, isBad]) =>
+    make("div", {}, make("dt", {}, name), make("dd", { class: isBad ? "bad" : null }, value));
+  part(color).className = `card ${color}${color === status.active ? " live" : ""}`;
+  show(part(color),
+    make("header", {}, make("h3", { id: `${color}-name`, class: `name ${color}` }, mark(color), color),
+      badges(status, color), make("span", { class: "health" }, health(report.healthy))),
+    make("dl", {}, figures.map(figure)),
+    make("div", { class: "scroll" }, targetsTable(status, color)));
+}
+
+function targetsTable(status, color) {
+  const heads = [{ name: "Listener" }, { name: "Target" }, { name: "Health" }, { name: "Sessions", kind: "number" }];
+  const rows = status.listeners.flatMap((listener) => listener.targets[color].map((target) => ({ cells: [
     [listener.name, make("small", {}, ` ${listener.protocol}`)], target.address,
     [health(target.healthy), target.healthy === false && target.result ? `: ${target.result}` : ""],
     whole.format(target.sessions)] })));
-  part(color).className = `card ${color}${color === status.active ? " live" : ""}`;
-  show(part(color),
-    make("header", {}, make("h3", { id: `${color}-name`, class: `name ${color}` }, mark(color), color), badges(status, color),
-      make("span", { class: "health" }, health(report.healthy))),
-    make("dl", {}, figures.map(([name, value, isBad]) =>
-      make("div", {}, make("dt", {}, name), make("dd", { class: isBad ? "bad" : null }, value)))),
-    make("div", { class: "scroll" }, table(`Targets of ${color}`,
-      [{ name: "Listener" }, { name: "Target" }, { name: "Health" }, { name: "Sessions", kind: "number" }], targets, { class: "targets" })));
+  return table(`Targets of ${color}`, heads, rows, { class: "targets" });
 }
 
 function showProgress(status) {
@@ -394,7 +410,10 @@ function showProgress(status) {
   const doings = [];
   const doing = (title, color, value, max, ...text) => doings.push(make("div", { class: "doing" },
     make("h3", {}, title), make("progress", { class: color, value, max, "aria-label": title }), make("p", {}, text)));
-  const elapsed = (since, until) => [Math.max(0, now() - time(since)), Math.max(1, time(until) - time(since))].map(Math.round);
+  const elapsed = (since, until) => {
+    const length = Math.max(1, time(until) - time(since));
+    return [Math.min(length, Math.max(0, Math.round(now() - time(since)))), length];
+  };
   if (drain) {
     const color = status.phase === "stopping" ? "both colors" : other(active);
     doing(`Drain of ${color}`, color, drain.remaining, Math.max(1, drain.initial),
@@ -410,9 +429,11 @@ function showProgress(status) {
   if (trial) {
     const [value, max] = elapsed(trial.since, trial.until);
     const end = time(trial.until) > now() ? `${left(trial.until)} left` : "at its end";
-    const step = ramp && `step ${ramp.step} of ${ramp.steps.length}: ${ramp.steps[ramp.step - 1]?.percent} % for ${ramp.steps[ramp.step - 1]?.time} · `;
-    doing(bake ? `Bake of ${bake.color}` : `Ramp to ${ramp.to}`, onTrial(status), Math.min(value, max), max, step || "", end);
-    doings.at(-1).append(trial.signals.length ? signalsTable(trial.signals) : make("p", { class: "dim" }, "nothing has been looked at yet"));
+    const step = ramp?.steps[ramp.step - 1];
+    doing(bake ? `Bake of ${bake.color}` : `Ramp to ${ramp.to}`, onTrial(status), value, max,
+      step ? `step ${ramp.step} of ${ramp.steps.length}: ${step.percent} % for ${step.time} · ` : "", end);
+    doings.at(-1).append(trial.signals.length ? signalsTable(trial.signals)
+      : make("p", { class: "dim" }, "nothing has been looked at yet"));
   }
   part("progress").hidden = doings.length === 0;
   show(part("doings"), doings);
@@ -421,65 +442,73 @@ function showProgress(status) {
 function signalsTable(signals) {
   const heads = [{ name: "Signal" }, { name: "Value", kind: "number" }, { name: "Limit", kind: "number" },
     { name: "Seen", kind: "number" }, { name: "Clients", kind: "number" }];
-  return make("div", { class: "scroll" }, table("Signals that are watched", heads, signals.map((signal) => {
-    const isBeyond = signal.value > signal.limit;
-    return { kind: isBeyond ? "beyond" : null, cells: [`${isBeyond ? "✕ beyond:" : "✓"} ${signalName(signal.signal)}`, signalValue(signal.signal, signal.value),
-      signalValue(signal.signal, signal.limit), signal.signal === "health" ? "" : whole.format(signal.samples),
-      signal.clients === null ? "" : whole.format(signal.clients)] };
-  })));
+  const rows = signals.map(({ signal, value, limit, samples, clients }) => ({
+    kind: value > limit ? "beyond" : null,
+    cells: [`${value > limit ? "✕ beyond:" : "✓"} ${signalName(signal)}`, signalValue(signal, value),
+      signalValue(signal, limit), signal === "health" ? "" : whole.format(samples),
+      clients === null ? "" : whole.format(clients)] }));
+  return make("div", { class: "scroll" }, table("Signals that are watched", heads, rows));
 }
 
 function outcomes(receipt) {
   if (!receipt.open) return "no session was open";
   const parts = [[receipt.ended, "ended"], [receipt.moved, "moved"], [receipt.returned, "returned"],
     [receipt.spread, "closed in the spread"], [receipt.cut, "cut"], [receipt.remaining, "left"]];
-  return `${receipt.open} open: ` + parts.filter(([count]) => count).map(([count, name]) => `${whole.format(count)} ${name}`).join(", ")
-    + (receipt.connectFailures ? `; ${receipt.connectFailures} of the ended never reached a target` : "");
+  const counts = parts.filter(([count]) => count).map(([count, name]) => `${whole.format(count)} ${name}`).join(", ");
+  const failures = receipt.connectFailures;
+  return `${receipt.open} open: ${counts}${failures ? `; ${failures} of the ended never reached a target` : ""}`;
+}
+
+function reasons({ cause, reason, forced, persisted }) {
+  return [cause && make("span", { class: "bad" }, causeText(cause)), reason, forced && make("b", {}, "forced"),
+    !persisted && make("b", { class: "bad" }, "not persisted")].filter(Boolean)
+    .flatMap((text, index) => (index ? [" · ", text] : [text]));
 }
 
 function showHistory() {
-  const shown = known.receipts.slice(-RECEIPTS_SHOWN).reverse();
-  const rows = shown.map((receipt) => ({ kind: receipt.automatic ? "automatic" : null, cells: [
-    moment(receipt.at),
-    [make("span", { class: `name ${receipt.from}` }, receipt.from), " → ", make("span", { class: `name ${receipt.to}` }, receipt.to)],
+  const heads = [{ name: "When" }, { name: "Switch" }, { name: "Who" }, { name: "Why", kind: "text" },
+    { name: "Sessions", kind: "text" }, { name: "Flip", kind: "number" }];
+  const row = (receipt) => ({ kind: receipt.automatic ? "automatic" : null, cells: [
+    moment(receipt.at), [called(receipt.from), " → ", called(receipt.to)],
     receipt.automatic ? make("b", { class: "bad" }, "automatic") : `uid ${receipt.by.uid}, pid ${receipt.by.pid}`,
-    [receipt.cause ? make("span", { class: "bad" }, causeText(receipt.cause)) : "", receipt.cause && receipt.reason ? " · " : "",
-      receipt.reason ?? "", receipt.forced ? make("b", {}, " forced") : "",
-      receipt.persisted ? "" : make("b", { class: "bad" }, " not persisted")],
-    outcomes(receipt), microseconds(receipt.flipMicroseconds)] }));
+    reasons(receipt), outcomes(receipt), microseconds(receipt.flipMicroseconds)] });
+  const shown = known.receipts.slice(-RECEIPTS_SHOWN).reverse();
   const more = known.receipts.length - shown.length;
-  const heads = [{ name: "When" }, { name: "Switch" }, { name: "Who" }, { name: "Why", kind: "text" }, { name: "Sessions", kind: "text" },
-    { name: "Flip", kind: "number" }];
-  show(part("history").querySelector(".scroll"), rows.length ? table("Switches, the newest first", heads, rows, { class: "history" })
-    : make("p", { class: "dim" }, "No switch yet."),
+  show(part("history").querySelector(".scroll"),
+    shown.length ? table("Switches, the newest first", heads, shown.map(row), { class: "history" })
+      : make("p", { class: "dim" }, "No switch yet."),
     more > 0 ? make("p", { class: "dim" }, `${more} older: bgproxyctl history`) : []);
 }
 
 function showEvents({ recent }) {
+  const line = ({ at, event, message }) =>
+    make("li", {}, moment(at), " ", make("b", {}, event), " ", make("span", {}, message));
   const shown = recent.events.slice(-EVENTS_SHOWN).reverse();
-  show(part("events").querySelector("ol"), shown.length ? shown.map(({ at, event, message }) => make("li", {},
-    moment(at), " ", make("b", {}, event), " ", make("span", {}, message))) : make("li", { class: "dim" }, "None yet."));
+  show(part("events").querySelector("ol"), shown.length ? shown.map(line) : make("li", { class: "dim" }, "None yet."));
 }
 
 // MARK: The chart
 
-const perSecond = (...figures) => (sample, color) =>
-  figures.reduce((sum, figure) => sum + sample.colors[color][figure], 0) / Math.max(0.001, sample.seconds);
+const perSecond = (...figures) => ({ seconds, colors }, color) =>
+  figures.reduce((sum, figure) => sum + colors[color][figure], 0) / Math.max(0.001, seconds);
 
 const MEASURES = {
   requests: { name: "Requests", unit: "requests/s", of: perSecond("requests"), format: short },
   accepted: { name: "New sessions", unit: "new sessions/s", of: perSecond("accepted"), format: short },
-  sessions: { name: "Open sessions", unit: "open sessions", of: (sample, color) => sample.colors[color].sessions, format: short },
-  bytes: { name: "Bytes", unit: "bytes/s, both ways", of: perSecond("bytesIn", "bytesOut"), format: (value) => `${bytes(value)}/s`, base: 1024 },
-  firstByte: { name: "First byte", unit: "time to first byte, p99 of 10 s", of: (sample, color) => sample.colors[color].p99Microseconds,
-    format: microseconds },
+  sessions: { name: "Open sessions", unit: "open sessions", of: ({ colors }, color) => colors[color].sessions,
+    format: short },
+  bytes: { name: "Bytes", unit: "bytes/s, both ways", of: perSecond("bytesIn", "bytesOut"),
+    format: (value) => `${bytes(value)}/s`, base: 1024 },
+  firstByte: { name: "First byte", unit: "time to first byte, p99 of 10 s",
+    of: ({ colors }, color) => colors[color].p99Microseconds, format: microseconds, least: 1000 },
 };
 
 function showMeasures(status) {
   const names = Object.keys(MEASURES).filter((name) => name !== "requests" || speaksHTTP(status));
   if (!names.includes(page.measure)) page.measure = names[0];
   const choices = names.map((name) => make("label", {},
-    make("input", { type: "radio", name: "measure", value: name, checked: name === page.measure }), MEASURES[name].name));
+    make("input", { type: "radio", name: "measure", value: name, checked: name === page.measure }),
+    MEASURES[name].name));
   show(part("measures"), part("measures").firstElementChild.cloneNode(true), choices);
 }
 
@@ -505,23 +534,31 @@ function showChart() {
   const x = (at) => box.left + (1 - (end - at) / (span * 1000)) * (box.right - box.left);
   const shown = all.filter((sample) => x(time(sample.at)) >= box.left);
   const values = Object.fromEntries(COLORS.map((color) => [color, shown.map((sample) => measure.of(sample, color))]));
-  const marks = ticks(Math.max(page.measure === "firstByte" ? 1000 : 1, ...COLORS.flatMap((color) => values[color])), measure.base);
+  const marks = ticks(Math.max(measure.least ?? 1, ...values.blue, ...values.green), measure.base);
   const y = (value) => box.bottom - (value / marks.at(-1)) * (box.bottom - box.top);
-
-  const parts = [draw("defs", {}, draw("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-    draw("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 6 }))),
-  draw("text", { class: "unit", x: 0, y: 12 }, measure.unit)];
-  for (const value of marks) {
-    parts.push(draw("line", { class: value ? "grid" : "axis", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
-      draw("text", { class: "tick", x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, measure.format(value).replace("/s", "")));
-  }
-  parts.push(...timeTicks(end, span, x, box), ...COLORS.flatMap((color) => lines(color, shown, values[color], x, y, box)),
-    ...switchMarks(x, box), ...endLabels(values, y, box));
-  const pointed = page.pointedAt === null ? null : nearest(shown, end - ((box.right - page.pointedAt) / (box.right - box.left)) * span * 1000);
-  if (pointed) parts.push(draw("line", { class: "pointer", x1: x(time(pointed.at)), x2: x(time(pointed.at)), y1: box.top, y2: box.bottom }));
-  const view = { viewBox: `0 0 ${width} ${box.height}`, width, height: box.height, role: "img", "aria-label": chartLabel(shown, values, measure, span) };
-  show(part("chart"), draw("svg", view, parts));
+  const timeAt = (place) => end - ((box.right - place) / (box.right - box.left)) * span * 1000;
+  const pointed = page.pointedAt === null ? null : nearest(shown, timeAt(page.pointedAt));
+  show(part("chart"), draw("svg", { viewBox: `0 0 ${width} ${box.height}`, width, height: box.height, role: "img",
+    "aria-label": chartLabel(shown, values, measure, span) },
+    hatching(), draw("text", { class: "unit", x: 0, y: 12 }, measure.unit), valueTicks(marks, measure, y, box),
+    timeTicks(end, span, x, box), COLORS.map((color) => lines(color, shown, values[color], x, y, box)),
+    switchMarks(x, box), endLabels(values, y, box), pointed && upright("pointer", x(time(pointed.at)), box)));
   showLegend(pointed ?? shown.at(-1), pointed, measure);
+}
+
+const upright = (kind, x, box) => draw("line", { class: kind, x1: x, x2: x, y1: box.top - 2, y2: box.bottom });
+
+function hatching() {
+  const turned = { width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
+  return draw("defs", {}, draw("pattern", { id: "hatch", ...turned },
+    draw("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 6 })));
+}
+
+function valueTicks(marks, measure, y, box) {
+  return marks.flatMap((value) => [
+    draw("line", { class: value ? "grid" : "axis", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
+    draw("text", { class: "tick", x: box.left - 6, y: y(value) + 4, "text-anchor": "end" },
+      measure.format(value).replace("/s", ""))]);
 }
 
 function timeTicks(end, span, x, box) {
@@ -530,8 +567,8 @@ function timeTicks(end, span, x, box) {
   const format = span < 300 ? clock : clockOfMinutes;
   const parts = [];
   for (let at = Math.ceil((end - span * 1000) / step) * step; at <= end; at += step) {
-    parts.push(draw("line", { class: "grid", x1: x(at), x2: x(at), y1: box.bottom, y2: box.bottom + 4 }));
-    parts.push(draw("text", { class: "tick", x: x(at), y: box.bottom + 18, "text-anchor": "middle" }, format.format(at)));
+    parts.push(draw("line", { class: "grid", x1: x(at), x2: x(at), y1: box.bottom, y2: box.bottom + 4 }),
+      draw("text", { class: "tick", x: x(at), y: box.bottom + 18, "text-anchor": "middle" }, format.format(at)));
   }
   return parts;
 }
@@ -541,31 +578,36 @@ function lines(color, shown, values, x, y, box) {
   const runs = [];
   shown.forEach((sample, index) => {
     if (values[index] === null) return;
-    const before = shown[index - 1];
-    const follows = before && values[index - 1] !== null && time(sample.at) - time(before.at) < (sample.seconds + 3) * 1000;
-    if (!follows) runs.push([]);
+    const isFirst = index === 0 || values[index - 1] === null
+      || time(sample.at) - time(shown[index - 1].at) > (sample.seconds + 3) * 1000;
+    if (isFirst) runs.push([]);
     runs.at(-1).push([x(time(sample.at)), y(values[index])].map((value) => value.toFixed(1)));
   });
   return runs.flatMap((run) => {
     const path = run.map((point) => point.join(",")).join("L");
     const area = `M${run[0][0]},${box.bottom}L${path}L${run.at(-1)[0]},${box.bottom}Z`;
-    return [draw("path", { class: `area ${color}`, d: area }), draw("path", { class: `line ${color}`, d: `M${path}` })];
+    return [draw("path", { class: `area ${color}`, d: area }),
+      draw("path", { class: `line ${color}`, d: `M${path}h1` })];
   });
 }
 
 /// A vertical line at each switch, with where it led; labels that would meet go to a second row, or away.
 function switchMarks(x, box) {
+  const edge = box.right + 52;
   const ends = [-Infinity, -Infinity];
-  const letter = 7.5;
-  return known.receipts.filter(({ at }) => x(time(at)) >= box.left && x(time(at)) <= box.right + 2).flatMap(({ at, to, automatic }) => {
+  return known.receipts.flatMap(({ at, to, automatic }) => {
+    const place = x(time(at));
+    if (place < box.left || place > box.right + 2) return [];
     const text = `→ ${to}${automatic ? ", automatic" : ""}`;
-    const isLate = x(time(at)) + text.length * letter > box.right + 52;
-    const start = isLate ? box.right + 52 - text.length * letter : x(time(at));
+    const length = text.length * 7.5;
+    const isLate = place + length > edge;
+    const start = isLate ? edge - length : place;
     const row = ends.findIndex((end) => start > end + 4);
-    if (row >= 0) ends[row] = start + text.length * letter;
-    const line = draw("line", { class: `switch${automatic ? " automatic" : ""}`, x1: x(time(at)), x2: x(time(at)), y1: box.top - 2, y2: box.bottom });
-    return row < 0 ? [line] : [line, draw("text", { class: `switch ${to}`, x: isLate ? box.right + 52 : start,
-      y: box.top - 6 - 12 * row, "text-anchor": isLate ? "end" : "start" }, text)];
+    const line = upright(`switch${automatic ? " automatic" : ""}`, place, box);
+    if (row < 0) return [line];
+    ends[row] = start + length;
+    const anchor = isLate ? { x: edge, "text-anchor": "end" } : { x: start };
+    return [line, draw("text", { class: `switch ${to}`, y: box.top - 6 - 12 * row, ...anchor }, text)];
   });
 }
 
@@ -577,11 +619,13 @@ function endLabels(values, y, box) {
     const middle = Math.min((places[0].y + places[1].y) / 2, box.bottom - 7);
     [places[0].y, places[1].y] = [middle - 7, middle + 7];
   }
-  return places.map((place) => draw("text", { class: `end ${place.color}`, x: box.right + 6, y: place.y + 4 }, place.color));
+  return places.map(({ color, y: place }) =>
+    draw("text", { class: `end ${color}`, x: box.right + 6, y: place + 4 }, color));
 }
 
 function nearest(shown, at) {
-  return shown.reduce((best, sample) => (!best || Math.abs(time(sample.at) - at) < Math.abs(time(best.at) - at) ? sample : best), null);
+  const distance = (sample) => Math.abs(time(sample.at) - at);
+  return shown.reduce((best, sample) => (!best || distance(sample) < distance(best) ? sample : best), null);
 }
 
 function showLegend(sample, isPointed, measure) {
@@ -591,8 +635,10 @@ function showLegend(sample, isPointed, measure) {
     const figure = sample && (isPointed || !isLost()) ? measure.of(sample, color) : null;
     return figure === null ? "–" : measure.format(figure);
   };
+  const of = isPointed ? `at ${clock.format(time(sample.at))}` : isLost() ? "no answer"
+    : `last ${short(known.status.recent.stepSeconds)} s`;
   show(part("legend"), COLORS.map((color) => make("span", {}, key(color), `${color} `, make("b", {}, value(color)))),
-    make("span", { class: "dim" }, isPointed ? `at ${clock.format(time(sample.at))}` : isLost() ? "no answer" : `last ${short(known.status.recent.stepSeconds)} s`));
+    make("span", { class: "dim" }, of));
 }
 
 /// Changes at most twice a minute, so that a reader of the screen is not told numbers all the time.
@@ -602,12 +648,15 @@ function chartLabel(shown, values, measure, span) {
   if (old && page.labelledFor === key && Date.now() - page.labelledAt < 30_000) return old;
   [page.labelledFor, page.labelledAt] = [key, Date.now()];
   const colors = COLORS.map((color) => {
-    const known = values[color].filter((value) => value !== null);
-    return known.length ? `${color} ${measure.format(known.at(-1))}, at most ${measure.format(Math.max(...known))}` : `${color} nothing`;
+    const some = values[color].filter((value) => value !== null);
+    return some.length ? `${color} ${measure.format(some.at(-1))}, at most ${measure.format(Math.max(...some))}`
+      : `${color} nothing`;
   });
   const since = present() - span * 1000;
-  const switches = known.receipts.filter(({ at }) => time(at) >= since).map(({ at, to }) => `to ${to} at ${clock.format(time(at))}`);
-  return `Chart of ${measure.unit} over ${span === 60 ? "the last minute" : `the last ${span / 60} minutes`}: ${colors.join("; ")}. `
+  const switches = known.receipts.filter(({ at }) => time(at) >= since)
+    .map(({ at, to }) => `to ${to} at ${clock.format(time(at))}`);
+  return `Chart of ${measure.unit} over ${span === 60 ? "the last minute" : `the last ${span / 60} minutes`}: `
+    + `${colors.join("; ")}. `
     + (switches.length ? `${plural(switches.length, "switch", "switches")}: ${switches.join(", ")}.` : "No switch.");
 }
 
@@ -632,9 +681,10 @@ function showOutside(status, found) {
   const title = isLost() ? "✕ no answer · bgproxy"
     : `${status.active === "blue" ? "■" : "●"} ${status.active} is live${bad ? ` · ${bad} wrong` : ""} · bgproxy`;
   if (document.title !== title) document.title = title;
-  const shape = status?.active === "blue" ? '<rect x="2" y="2" width="12" height="12" rx="2"' : '<circle cx="8" cy="8" r="7"';
-  const color = isLost() ? "#888" : status.active === "blue" ? "#2563c9" : "#2f9e5b";
-  const icon = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="${SVG}" viewBox="0 0 16 16">${shape} fill="${color}"/></svg>`)}`;
+  const [shape, color] = status?.active === "blue" ? ['<rect x="2" y="2" width="12" height="12" rx="2"', "#2563c9"]
+    : ['<circle cx="8" cy="8" r="7"', "#2f9e5b"];
+  const image = `<svg xmlns="${SVG}" viewBox="0 0 16 16">${shape} fill="${isLost() ? "#888" : color}"/></svg>`;
+  const icon = `data:image/svg+xml,${encodeURIComponent(image)}`;
   const link = document.querySelector("link[rel=icon]");
   if (link.getAttribute("href") !== icon) link.setAttribute("href", icon);
 }
@@ -658,7 +708,8 @@ function showAll() {
   showHistory();
   showEvents(status);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  show(part("foot"), `Only looks: nothing here changes anything. Asks every ${POLL / 1000} s while it is visible. Times are local (${zone}).`);
+  show(part("foot"), "Only looks: nothing here changes anything. ",
+    `Asks every ${POLL / 1000} s while it is visible. Times are local (${zone}).`);
 }
 
 const polling = { timer: null, asking: null, failures: 0 };
@@ -677,9 +728,8 @@ async function poll() {
   try {
     const isBehind = known.answeredAt === null || Date.now() - known.answeredAt > 15_000;
     const [status, date] = await ask(`/v1/status?recent=${isBehind ? "10m" : "20s"}`, asking.signal);
-    const before = known.status;
-    const isSame = before && before.pid === status.pid && before.generation === status.generation
-      && before.lastSwitch?.generation === status.lastSwitch?.generation && before.lastSwitch?.settled === status.lastSwitch?.settled;
+    const edition = ({ pid, generation, lastSwitch: last }) => `${pid} ${generation} ${last?.generation} ${last?.settled}`;
+    const isSame = known.status && edition(known.status) === edition(status);
     const receipts = isSame ? known.receipts : (await ask("/v1/history", asking.signal))[0].history;
     if (polling.asking !== asking) return;
     known.receipts = receipts;

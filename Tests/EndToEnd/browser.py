@@ -129,11 +129,12 @@ class Page:
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self.browser.call(method, self.session, **parameters)
 
-    def look(self, width: int, height: int = 900, dark: bool = False, **features: str) -> None:
+    def look(self, width: int, height: int = 900, dark: bool = False, **others: str) -> None:
         """The size of the window, and what its user prefers."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        wishes = {"prefers-color-scheme": "dark" if dark else "light"} | features
-        self.call("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in wishes.items()])
+        wishes = {"prefers-color-scheme": "dark" if dark else "light"} | others
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        self.call("Emulation.setEmulatedMedia", features=features)
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page; a promise is waited for."""
@@ -164,11 +165,13 @@ class Page:
         told = self.browser.events(self.session, "Runtime.exceptionThrown")
         console = [event for event in self.browser.events(self.session, "Runtime.consoleAPICalled")
                    if event["type"] in ("error", "warning", "assert")]
-        entries = [event["entry"] for event in self.browser.events(self.session, "Log.entryAdded")]
-        return [json.dumps(each) for each in [*told, *console, *(entry for entry in entries if entry["level"] == "error")]]
+        log = [event["entry"] for event in self.browser.events(self.session, "Log.entryAdded")
+               if event["entry"]["level"] == "error"]
+        return [json.dumps(each) for each in [*told, *console, *log]]
 
     def screenshot(self, file: Path, whole: bool = True) -> bytes:
-        picture = base64.b64decode(self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"])
+        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        picture = base64.b64decode(answer["data"])
         file.write_bytes(picture)
         return picture
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import harness
 from browser import Browser, Page
-from harness import Backend, Case, FrontDoor, tagged, wait_until
-from scripted import Client, Message, WebBackend
+from harness import Backend, FrontDoor, tagged, wait_until
+from scripted import Message, WebBackend
 from test_health import QUICK
 from test_release import Load, ReleaseCase
 
@@ -37,7 +37,7 @@ class PageCase(ReleaseCase):
         return f"http://{door.status()['metrics']}"
 
     def open_page(self, door: FrontDoor, hurry: bool = True, **options: object) -> Page:
-        """- hurry: it asks again at once, not after its pause."""
+        """With `hurry` it asks again at once, not after its pause."""
         page = self.enter(Browser()).open(self.origin(door) + "/", **options)
         page.wait_text("#headline", " is live")
         if hurry:
@@ -58,6 +58,10 @@ class PageCase(ReleaseCase):
         for method, url in asked:
             self.assertEqual(method, "GET")
             self.assertTrue(url.startswith(f"{origin}/") or url.startswith("data:image/svg+xml,"), url)
+
+    def announced(self, page: Page) -> str:
+        """What a reader of the screen says by itself."""
+        return page.evaluate("document.getElementById('announcer').textContent")
 
     def check_fits(self, page: Page) -> None:
         width = page.evaluate("innerWidth")
@@ -94,13 +98,17 @@ class Watching(PageCase):
         self.assertEqual(page.evaluate("document.querySelector('#chart text.switch').textContent"), "→ green")
         page.wait_text("#events", "switch", "blue → green")
         # Those who do not look are told, once, and not in numbers.
-        self.assertEqual(page.evaluate("document.getElementById('announcer').textContent"), "green is live now")
+        self.assertEqual(self.announced(page), "green is live now")
         door.rollback(reason="not yet")
         page.wait_text("#headline", "blue is live")
         wait_until(lambda: page.evaluate("document.querySelectorAll('#chart line.switch').length") == 2, "two lines")
         self.assertEqual(page.evaluate("document.querySelector('#history tbody td:nth-child(4)').innerText"), "not yet")
         wait_until(lambda: page.evaluate("document.querySelectorAll('#chart path.line.green').length"), "both lines")
         self.check_peaceful(page, door)
+        # And markup that came in after all would do nothing, and be complained of.
+        page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.isForged = true\">')")
+        wait_until(lambda: any("Content Security Policy" in each for each in page.complaints()), "the policy forbids it")
+        self.assertIsNone(page.evaluate("window.isForged"))
 
     def test_what_is_wrong_is_said_first_with_its_reason(self) -> None:
         blue, green = (self.enter(FailingBackend(color)) for color in ("blue", "green"))
@@ -115,22 +123,22 @@ class Watching(PageCase):
         door.switch("green")
         page.wait_text("#progress", "Drain of blue", "1 of 1 session left", "the rest is closed in ")
         page.wait_text("#blue header", "draining")
-        self.assertEqual(page.evaluate("[document.querySelector('progress').value, document.querySelector('progress').max]"),
-                         [1, 1])
+        bar = "document.querySelector('progress')"
+        self.assertEqual(page.evaluate(f"[{bar}.value, {bar}.max]"), [1, 1])
         new = self.client(door)
         for _ in range(3):
             self.assertEqual(new.ask("GET", "/500").status, 500)
         page.wait_text("#findings", "green: 3 5xx answers in the last minute")
         page.wait_text("#green dl", "3 5xx")
         blue.stop_listening()
-        page.wait_text("#findings .watch:last-child", "blue (idle) is unhealthy: ", f"{blue.address}: connection refused")
+        page.wait_text("#findings .watch", f"blue (draining) is unhealthy: {blue.address}: connection refused")
         green.stop_listening()
         page.wait_text("#findings .bad", f"green, which is live, is unhealthy: {green.address}: connection refused")
         page.wait_text("#state-title", "things are wrong")
         page.wait_text("#green table", green.address, "unhealthy: connection refused")
         page.wait_text("#green header", "✕ unhealthy")
         self.assertIn("wrong", page.evaluate("document.title"))
-        self.assertIn("green, which is live, is unhealthy", page.evaluate("document.getElementById('announcer').textContent"))
+        self.assertIn("green, which is live, is unhealthy", self.announced(page))
         self.shoot(page, "trouble")
         self.enter(FailingBackend("green", address=green.address))
         page.wait_text("#green header", "✓ healthy")
@@ -174,12 +182,10 @@ class Watching(PageCase):
         page.wait_text("#state-title", "Nothing is wrong")
         self.check_peaceful(page, door)
 
-    def client(self, door: FrontDoor | str, *_: object) -> object:
-        return Case.client(self, door) if isinstance(door, str) else super().client(door)
-
     def test_a_front_door_that_does_not_answer_is_never_shown_as_live(self) -> None:
         blue, green = self.colors()
         door = self.watched_door(blue, green)
+        address = door.status()["metrics"]
         page = self.open_page(door, hurry=False)
         page.wait_text("#blue header", "LIVE")
         self.check_peaceful(page, door)
@@ -189,10 +195,20 @@ class Watching(PageCase):
         self.assertNotIn("LIVE", page.text())
         self.assertIn("was live", page.text("#blue header"))
         self.assertEqual(page.evaluate("document.title"), "✕ no answer · bgproxy")
-        self.assertIn("does not answer", page.evaluate("document.getElementById('announcer').textContent"))
-        # It asks ever more rarely, and finds the one that comes back at the same address.
+        self.assertIn("does not answer", self.announced(page))
         page.wait_text("#standing", "Asking again in ")
         self.shoot(page, "no-answer")
+        # It finds by itself the one that comes back at the same address.
+        door.settings["admin"]["metrics"] = address
+        door.write_config()
+        door.start()
+        page.wait_text("#headline", "blue is live")
+        page.wait_text("#blue header", "LIVE")
+        self.assertEqual(self.announced(page), "No longer: The front door does not answer")
+
+    def samples(self, door: FrontDoor) -> int:
+        """One is taken every two seconds, which is as often as the page asks."""
+        return len(door.get("/v1/status?recent=10m")["recent"]["samples"])
 
     def test_a_page_that_nobody_sees_asks_for_nothing(self) -> None:
         blue, green = self.colors()
@@ -202,12 +218,35 @@ class Watching(PageCase):
                "document.dispatchEvent(new Event('visibilitychange'))")
         page.evaluate(see.format("true"))
         asked = len(page.requests())
-        seen = len(door.get("/v1/status?recent=10m")["recent"]["samples"])
-        wait_until(lambda: len(door.get("/v1/status?recent=10m")["recent"]["samples"]) >= seen + 2, "two more polls were due")
+        seen = self.samples(door)
+        wait_until(lambda: self.samples(door) >= seen + 2, "two more polls were due")
         self.assertEqual(len(page.requests()), asked)
         door.switch("green")
         page.evaluate(see.format("false"))
         page.wait_text("#headline", "green is live")
+
+
+    def test_what_the_page_keeps_is_bounded_however_long_it_is_open(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        page = self.open_page(door)
+        wait_until(lambda: page.evaluate("known.samples.size"), "there is a sample")
+        # As many as come in two hours, and receipts and events as many as there can be.
+        kept = page.evaluate("""(() => {
+          const [sample] = known.samples.values();
+          const receipt = {...known.status, from: 'blue', to: 'green', at: sample.at, by: {uid: 0, pid: 1}, open: 0};
+          known.receipts = Array(500).fill(receipt);
+          const status = {...known.status, lastSwitch: null};
+          for (let step = 0; step < 3600; step += 30) {
+            const samples = Array.from({length: 30}, (_, index) =>
+              ({...sample, at: new Date(Date.parse(sample.at) + (step + index) * 2000).toISOString()}));
+            take({...status, recent: {...status.recent, samples}}, Date.now());
+          }
+          showAll();
+          return [known.samples.size, known.clockBounds.length, document.querySelectorAll('#history tbody tr').length];
+        })()""")
+        self.assertEqual(kept, [301, 30, 30])
+        self.assertIn("470 older", page.text("#history"))
 
 
 class Looks(PageCase):
@@ -223,8 +262,8 @@ class Looks(PageCase):
         for dark in (False, True):
             for width in (360, 700, 1100):
                 page.look(width, dark=dark)
-                wait_until(lambda: page.evaluate("document.querySelector('#chart svg').getAttribute('width') <= innerWidth"),
-                           "the chart follows the window")
+                narrow = "document.querySelector('#chart svg').getAttribute('width') <= innerWidth"
+                wait_until(lambda: page.evaluate(narrow), "the chart follows the window")
                 self.check_fits(page)
                 self.shoot(page, f"{'dark' if dark else 'light'}-{width}")
             paper[dark] = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -246,13 +285,14 @@ class Looks(PageCase):
         roles = [role for role, _ in nodes]
         for role in ("banner", "main", "contentinfo", "status"):
             self.assertEqual(roles.count(role), 1, role)
-        for expected in (("heading", "green is live"), ("heading", "✓ Nothing is wrong"), ("heading", "The two colors"),
-                         ("article", "blue"), ("article", "green"), ("heading", "Traffic"), ("heading", "Switches"),
+        for expected in (("heading", "green is live"), ("heading", "✓ Nothing is wrong"),
+                         ("heading", "The two colors"), ("article", "blue"), ("article", "green"), ("heading", "Traffic"), ("heading", "Switches"),
                          ("region", "Table of switches"), ("table", "Switches, the newest first"),
                          ("table", "Targets of blue"), ("columnheader", "Why"), ("group", "What the chart shows"),
                          ("radio", "Requests"), ("heading", "Events")):
             self.assertIn(expected, nodes)
-        chart = [name for role, name in nodes if role in ("image", "img") and name.startswith("Chart of requests/s over ")]
+        chart = [name for role, name in nodes
+                 if role in ("image", "img") and name.startswith("Chart of requests/s over ")]
         self.assertEqual(len(chart), 1)
         self.assertRegex(chart[0], r"blue \S.*; green .*1 switch: to green at \d\d:\d\d:\d\d\.")
         levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].filter((each) => each.checkVisibility())"
@@ -264,14 +304,17 @@ class Looks(PageCase):
         # The keys reach what can be chosen and what can be scrolled.
         page.evaluate("document.querySelector('#measures input:checked').focus()")
         for kind in ("keyDown", "keyUp"):
-            page.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+            page.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight",
+                      windowsVirtualKeyCode=39)
         page.wait_text("#measures label:has(:checked)", "New sessions")
-        wait_until(lambda: page.evaluate("document.querySelector('#chart text.unit').textContent") == "new sessions/s", "it")
+        unit = "document.querySelector('#chart text.unit').textContent"
+        wait_until(lambda: page.evaluate(unit) == "new sessions/s", "the chart shows what was chosen")
         self.assertEqual(page.evaluate("document.querySelector('#history .scroll').tabIndex"), 0)
 
     def test_text_has_the_contrast_that_WCAG_AA_asks_for_in_both_themes(self) -> None:
         style = (SOURCES / "page.css").read_text()
-        themes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)]
+        themes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+                  for block in re.findall(r":root \{(.*?)\}", style, re.S)]
         light, dark = themes[:2]
         self.assertEqual(light.keys(), dark.keys())
         for name, theme in (("light", light), ("dark", light | dark)):
@@ -296,8 +339,8 @@ class Looks(PageCase):
         text = answers[0][3]
         elsewhere = set(re.findall(r"(?:https?:)?//[a-z0-9][\w.-]*\.[a-z]{2,}[^\s\"'`)]*", text))
         self.assertEqual(elsewhere, {"http://www.w3.org/2000/svg"}, "a name, which nobody asks for")
-        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"", "@import",
-                          "localStorage", "POST"):
+        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"",
+                          "@import", "localStorage", "POST"):
             self.assertNotIn(forbidden, text)
         self.assertIsNone(re.search(r"<[a-z][^>]*\son\w+=", text), "an inline handler")
         self.assertNotIn("{{", text)
