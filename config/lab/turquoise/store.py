@@ -120,9 +120,9 @@ class Database:
     def enroll(self, release: str) -> None:
         """Makes this a connection of that release for as long as it lives, or refuses where its stage is not now.
 
-        The order makes it safe: the shared lock first, then the look at the stage. A migration that shuts this release out
-        holds the lock exclusively while it changes the stage, so that either it sees this connection, or this one sees
-        the new stage.
+        The order makes it safe: the shared lock first, then the look at the stage. A migration that shuts this release
+        out holds the lock exclusively while it changes the stage, so that either it sees this connection, or this one
+        sees the new stage.
         """
         if self.is_postgres:
             self.execute("SELECT pg_advisory_lock_shared(?, ?)", (LOCKS, RELEASES.index(release)))
@@ -131,7 +131,8 @@ class Database:
             fcntl.flock(self._locks[-1], fcntl.LOCK_SH)
         stage = self.stage()
         if release not in STAGES[stage]:
-            raise Refused(f"{release} does not work with a database at stage {stage}, only {' and '.join(STAGES[stage])}")
+            raise Refused(f"{release} does not work with a database at stage {stage}, "
+                          f"only {' and '.join(STAGES[stage])}")
 
     def shut_out(self, number: int) -> bool:
         """Keeps a release (or a second migration) out to the end of the transaction; false where it is connected."""
@@ -152,7 +153,8 @@ class Database:
         rows = self.execute(
             "SELECT a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
             "AND l.classid = ?::bigint::oid AND l.objid = ?::bigint::oid AND l.granted ORDER BY a.pid", (LOCKS, number))
-        return f"{len(rows)} connection{'s' * (len(rows) != 1)}, server process {', '.join(str(row[0]) for row in rows)}"
+        numbers = ", ".join(str(row[0]) for row in rows)
+        return f"{len(rows)} connection{'s' * (len(rows) != 1)}, server process {numbers}"
 
     def _open_lock(self, name: str) -> int:
         return os.open(f"{self.path}.{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
