@@ -342,7 +342,7 @@ function showFindings(found) {
   const lost = isLost();
   part("state").className = bad ? "bad" : watch ? "watch" : "good";
   const count = bad ? plural(bad, lost ? "thing was" : "thing is", lost ? "things were" : "things are")
-    : lost ? "Nothing was" : "✓ Nothing is";
+    : lost ? "Nothing was" : watch ? "Nothing is" : "✓ Nothing is";
   show(part("state-title"), `${count} wrong${watch ? `, ${bad ? watch : plural(watch, "thing")} to watch` : ""}`);
   show(part("findings"), found.map(({ isBad, text }) => make("li", { class: isBad ? "bad" : "watch" },
     make("b", {}, isBad ? "wrong" : "watch"), " ", make("span", {}, text))));
