@@ -558,7 +558,7 @@ function valueTicks(marks, measure, y, box) {
   return marks.flatMap((value) => [
     draw("line", { class: value ? "grid" : "axis", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
     draw("text", { class: "tick", x: box.left - 6, y: y(value) + 4, "text-anchor": "end" },
-      measure.format(value).replace("/s", ""))]);
+      value ? measure.format(value).replace("/s", "") : "0")]);
 }
 
 function timeTicks(end, span, x, box) {
