@@ -342,7 +342,7 @@ function showFindings(found) {
   const lost = isLost();
   part("state").className = bad ? "bad" : watch ? "watch" : "good";
   const count = bad ? plural(bad, lost ? "thing was" : "thing is", lost ? "things were" : "things are")
-    : lost ? "Nothing was" : "✓ Nothing is";
+    : lost ? "Nothing was" : watch ? "Nothing is" : "✓ Nothing is";
   show(part("state-title"), `${count} wrong${watch ? `, ${bad ? watch : plural(watch, "thing")} to watch` : ""}`);
   show(part("findings"), found.map(({ isBad, text }) => make("li", { class: isBad ? "bad" : "watch" },
     make("b", {}, isBad ? "wrong" : "watch"), " ", make("span", {}, text))));
@@ -558,7 +558,7 @@ function valueTicks(marks, measure, y, box) {
   return marks.flatMap((value) => [
     draw("line", { class: value ? "grid" : "axis", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
     draw("text", { class: "tick", x: box.left - 6, y: y(value) + 4, "text-anchor": "end" },
-      measure.format(value).replace("/s", ""))]);
+      value ? measure.format(value).replace("/s", "") : "0")]);
 }
 
 function timeTicks(end, span, x, box) {
