@@ -34,7 +34,7 @@ let package = Package(
     room("Telemetry", ["LinuxIO"]),
     .target(
       name: "StatusPage",
-      resources: [.embedInCode("page.html"), .embedInCode("page.css"), .embedInCode("page.js")],
+      resources: ["page.html", "page.css", "chart.js", "page.js"].map { .embedInCode($0) },
       swiftSettings: settings),
     room("Relay", ["EventCore", "HTTPFraming", "Switching", "Telemetry", "LinuxIO"]),
     room("Health", ["EventCore", "HTTPFraming", "LinuxIO"]),

@@ -12,7 +12,7 @@ public enum StatusPage {
   /// - Parameter nonce: of letters and digits, another one each time: it names the style and the script that may be used.
   public static func document(nonce: String) -> Document {
     let style = String(decoding: PackageResources.page_css, as: UTF8.self)
-    let script = String(decoding: PackageResources.page_js, as: UTF8.self)
+    let script = String(decoding: PackageResources.chart_js + PackageResources.page_js, as: UTF8.self)
     var body: [UInt8] = []
     for (index, part) in parts.enumerated() {
       if index % 2 == 0 {
