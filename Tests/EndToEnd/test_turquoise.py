@@ -175,7 +175,7 @@ class LabCase(Case):
                     load.goes_on()
                 for old, new in (replace or {}).items():
                     command = command.replace(old, new)
-                answer = lab.run(self._here(lab, command))
+                answer = self._answer(lab, self._here(lab, command), self._shape(lab, expected))
                 self.assertEqual(self._shape(lab, answer.stdout), self._shape(lab, expected), f"$ {command}")
                 self.assertEqual(answer.returncode, int(bool(re.search(r"^(migrate|lab|bgproxyctl|replica): ", expected,
                                                                        re.MULTILINE))), f"$ {command}\n{answer.stdout}")
@@ -185,6 +185,17 @@ class LabCase(Case):
         self.assertIsNone(load)
         self.assertGreater(commands, 10)
         return found
+
+    def _answer(self, lab: Lab, command: str, expected: str) -> subprocess.CompletedProcess[str]:
+        if not re.match(r"replica (status|check)", command):
+            return lab.run(command)
+
+        # They look only, and what they look at connects and arrives in its own time.
+        def matching() -> subprocess.CompletedProcess[str] | None:
+            answer = lab.run(command)
+            return answer if self._shape(lab, answer.stdout) == expected else None
+
+        return wait_until(matching, f"{command} says what the chapter says: {expected}")
 
     @staticmethod
     def _commands(block: str) -> list[tuple[str, str]]:
