@@ -6,7 +6,7 @@ that hangs or takes the interpreter down costs itself only. The last line is `N 
 
 BGPROXY_BINARIES       folder of bgproxy and bgproxyctl (default: .build/release)
 BGPROXY_TEST_SCALE     `full` for the sizes of the scenarios: 1 GiB, a thousand kills
-BGPROXY_TEST_SCREENSHOTS  folder for the pictures that test_status_page takes (default: nowhere)
+BGPROXY_TEST_SCREENSHOTS  folder for the pictures that test_status_page takes (default: none are kept)
 BGPROXY_TEST_SECONDS   the longest that one test may take (default 120; 900 with `full`)
 """
 
