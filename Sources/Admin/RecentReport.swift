@@ -8,8 +8,42 @@ public struct RecentReport: Codable, Equatable, Sendable {
   public var samples: [TrafficSample]
   /// The last ones, however old they are, without the progress of drains; the oldest first.
   public var events: [EventReport]
-  public init(stepSeconds: Double, samples: [TrafficSample], events: [EventReport]) {
+  /// What each configured listener did in the last minute.
+  public var lastMinute: [ListenerMinute]
+  public init(
+    stepSeconds: Double, samples: [TrafficSample], events: [EventReport], lastMinute: [ListenerMinute]
+  ) {
     (self.stepSeconds, self.samples, self.events) = (stepSeconds, samples, events)
+    self.lastMinute = lastMinute
+  }
+}
+
+/// Production traffic of one listener in the last minute.
+public struct ListenerMinute: Codable, Equatable, Sendable {
+  public var name: String
+  public var colors: ByColor<ListenerFigures>
+  public init(name: String, colors: ByColor<ListenerFigures>) { (self.name, self.colors) = (name, colors) }
+}
+
+public struct ListenerFigures: Codable, Equatable, Sendable {
+  /// Assigned to the color.
+  public var sessions: UInt64
+  /// Protocol http.
+  public var requests: UInt64
+  /// Sessions that found no target.
+  public var connectFailures: UInt64
+  /// Sessions that a target reset.
+  public var resets: UInt64
+  /// Sessions (tcp) and requests (http) that a target broke off before the first byte of its answer.
+  public var earlyResets: UInt64
+  /// Responses with a status of 500 or more.
+  public var serverErrors: UInt64
+  public init(
+    sessions: UInt64, requests: UInt64, connectFailures: UInt64, resets: UInt64, earlyResets: UInt64,
+    serverErrors: UInt64
+  ) {
+    (self.sessions, self.requests, self.connectFailures) = (sessions, requests, connectFailures)
+    (self.resets, self.earlyResets, self.serverErrors) = (resets, earlyResets, serverErrors)
   }
 }
 

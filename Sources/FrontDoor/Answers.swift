@@ -27,7 +27,10 @@ extension FrontDoor {
       splice: SpliceReport(pipes: pipes.inUse, limit: pipes.limit, bytes: report.splicedBytes),
       listeners: listeners.map(listenerReport))
     status.metrics = publicSocket.map { "\($0.address)" }
-    status.recent = recent.map { traffic.report(milliseconds: $0, events: pastEvents) }
+    status.recent = recent.map {
+      traffic.report(
+        milliseconds: $0, events: pastEvents, listeners: listeners.map { (id: $0.id, name: $0.settings.name) })
+    }
     return status
   }
 

@@ -214,8 +214,8 @@ extension FrontDoor {
   private static let shortTimes: [UInt64] = (6...26).map { 1 << $0 }
   /// Powers of four, 1 µs to 67 s.
   private static let switchTimes: [UInt64] = stride(from: 0, through: 26, by: 2).map { 1 << $0 }
-  /// Powers of four, 1 ms to 18 min.
-  private static let longTimes: [UInt64] = stride(from: 10, through: 30, by: 2).map { 1 << $0 }
+  /// Powers of four, 1 ms to 19 hours.
+  private static let longTimes: [UInt64] = stride(from: 10, through: 36, by: 2).map { 1 << $0 }
 
   private func addTimes(to text: inout MetricsText, _ measures: Measures) {
     text.add(

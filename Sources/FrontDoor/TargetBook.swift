@@ -31,7 +31,7 @@ struct TargetBook {
         for address in settings.targets[color] { wanted.insert(Key(listener: id, color: color, address: address)) }
       }
     }
-    for (key, slot) in slots where !wanted.contains(key) && retired.contains(key) && board.sessions(slot) == 0 {
+    for (key, slot) in slots where !wanted.contains(key) && retired.contains(key) && !board.isInUse(slot) {
       slots[key] = nil
       keys[slot] = nil
       free.append(slot)

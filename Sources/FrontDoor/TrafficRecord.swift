@@ -16,9 +16,16 @@ struct TrafficRecord {
   private var last: (at: Instant, report: WorkerReport)?
   /// Times to the first byte at the ends of the last steps, the oldest first.
   private var firstBytes: [ByColor<LatencyHistogram>] = []
+  /// What each listener had counted at the ends of the last minute's steps, the oldest first.
+  private var listenerCounts: [ListenerCounts] = []
+  private static let stepsOfMinute = 30
 
-  mutating func add(_ report: WorkerReport, at now: Instant = .now()) {
+  mutating func add(_ report: WorkerReport, _ counts: ListenerCounts? = nil, at now: Instant = .now()) {
     defer { last = (now, report) }
+    if let counts {
+      listenerCounts.append(counts)
+      if listenerCounts.count > Self.stepsOfMinute + 1 { listenerCounts.removeFirst() }
+    }
     let times = ByColor(blue: report.firstBytes(of: .blue), green: report.firstBytes(of: .green))
     defer {
       firstBytes.append(times)
@@ -45,17 +52,33 @@ struct TrafficRecord {
   }
 
   /// - Parameter milliseconds: how far back it goes.
-  func report(milliseconds: Int64, events: [EventReport], at now: Instant = .now()) -> RecentReport {
+  func report(
+    milliseconds: Int64, events: [EventReport], listeners: [(id: ListenerID, name: String)] = [],
+    at now: Instant = .now()
+  ) -> RecentReport {
     RecentReport(
       stepSeconds: Double(Self.step) / 1000,
-      samples: samples.filter { now.milliseconds(since: $0.at) <= milliseconds }.map(\.sample), events: events)
+      samples: samples.filter { now.milliseconds(since: $0.at) <= milliseconds }.map(\.sample), events: events,
+      lastMinute: listeners.map { lastMinute(of: $0.id, $0.name) })
+  }
+
+  private func lastMinute(of listener: ListenerID, _ name: String) -> ListenerMinute {
+    func figures(_ color: Color) -> ListenerFigures {
+      let now = listenerCounts.last?.counters(of: listener, Account(color)) ?? ListenerCounters()
+      let before = listenerCounts.first?.counters(of: listener, Account(color)) ?? ListenerCounters()
+      return ListenerFigures(
+        sessions: now.assigned &- before.assigned, requests: now.requests &- before.requests,
+        connectFailures: now.connectFailures &- before.connectFailures, resets: now.resets &- before.resets,
+        earlyResets: now.earlyResets &- before.earlyResets, serverErrors: now.serverErrors &- before.serverErrors)
+    }
+    return ListenerMinute(name: name, colors: ByColor(blue: figures(.blue), green: figures(.green)))
   }
 }
 
 extension FrontDoor {
   /// Takes a sample now and from then on.
   func recordTraffic() {
-    start { $0.traffic.add(await $0.workers.report()) }
+    start { $0.traffic.add(await $0.workers.report(), await $0.workers.listenerCounts()) }
     reactor.after(milliseconds: TrafficRecord.step) { [self] in start { $0.recordTraffic() } }
   }
 }

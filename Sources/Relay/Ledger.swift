@@ -11,6 +11,11 @@ public struct ListenerCounters: Equatable, Sendable {
   public var assigned: UInt64 = 0
   /// Sessions that found no target of their color.
   public var connectFailures: UInt64 = 0
+  /// As in `TrafficCounters`: those of all its targets.
+  public var requests: UInt64 = 0
+  public var serverErrors: UInt64 = 0
+  public var resets: UInt64 = 0
+  public var earlyResets: UInt64 = 0
   /// Sessions that had to wait in a hold; each time they did.
   public var held: UInt64 = 0
   /// What the front door told clients in a backend's place; with protocol tcp by closing their connection.
@@ -24,6 +29,10 @@ public struct ListenerCounters: Equatable, Sendable {
     sum.connections &+= other.connections
     sum.assigned &+= other.assigned
     sum.connectFailures &+= other.connectFailures
+    sum.requests &+= other.requests
+    sum.serverErrors &+= other.serverErrors
+    sum.resets &+= other.resets
+    sum.earlyResets &+= other.earlyResets
     sum.held &+= other.held
     sum.unreachable &+= other.unreachable
     sum.timedOut &+= other.timedOut
@@ -131,12 +140,14 @@ struct Ledger: ~Copyable {
     -> Measures
   {
     Measures(
-      targets: targets.copied(), listeners: listeners.copied(), census: census, connectTimes: connectTimes,
+      targets: targets.copied(), listeners: listenerCounts, census: census, connectTimes: connectTimes,
       firstByte: firstByte, firstByteOfSessions: ofSessions,
       sessionTimes: sessionTimes.indices.map { sessionTimes[$0] })
   }
 
   var listenerRows: Int { listeners.count }
+
+  var listenerCounts: ListenerCounts { ListenerCounts(rows: listeners.copied()) }
 
   static func row(_ listener: ListenerID, _ account: Account) -> Int {
     Int(listener.number) * Account.allCases.count + Int(account.rawValue)
@@ -153,10 +164,28 @@ struct Ledger: ~Copyable {
   }
 }
 
+/// What happened at each listener, in all workers together.
+public struct ListenerCounts: Sendable {
+  fileprivate var rows: [ListenerCounters]
+
+  fileprivate init(rows: [ListenerCounters]) { self.rows = rows }
+
+  public func counters(of listener: ListenerID, _ account: Account) -> ListenerCounters {
+    let row = Ledger.row(listener, account)
+    return rows.indices.contains(row) ? rows[row] : ListenerCounters()
+  }
+
+  static func + (a: ListenerCounts, b: ListenerCounts) -> ListenerCounts {
+    var sum = a
+    Measures.add(b.rows, to: &sum.rows, +=)
+    return sum
+  }
+}
+
 /// A copy of the ledgers of all workers, added up.
 public struct Measures: Sendable {
   private var targets: [TrafficCounters]
-  private var listeners: [ListenerCounters]
+  private var listeners: ListenerCounts
   private var census: [ListenerCensus]
   public private(set) var connectTimes: ByColor<LatencyHistogram>
   /// Protocol http.
@@ -166,7 +195,7 @@ public struct Measures: Sendable {
   private var sessionTimes: [LatencyHistogram]
 
   fileprivate init(
-    targets: [TrafficCounters], listeners: [ListenerCounters], census: [ListenerCensus],
+    targets: [TrafficCounters], listeners: ListenerCounts, census: [ListenerCensus],
     connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
     firstByteOfSessions: ByColor<LatencyHistogram>, sessionTimes: [LatencyHistogram]
   ) {
@@ -185,7 +214,7 @@ public struct Measures: Sendable {
   }
 
   public func counters(of listener: ListenerID, _ account: Account) -> ListenerCounters {
-    value(of: listeners, Ledger.row(listener, account)) ?? ListenerCounters()
+    listeners.counters(of: listener, account)
   }
 
   public func census(of listener: ListenerID, _ account: Account) -> ListenerCensus {
@@ -200,7 +229,7 @@ public struct Measures: Sendable {
   static func + (a: Measures, b: Measures) -> Measures {
     var sum = a
     add(b.targets, to: &sum.targets, +=)
-    add(b.listeners, to: &sum.listeners, +=)
+    sum.listeners = a.listeners + b.listeners
     add(b.census, to: &sum.census, +=)
     for color in Color.allCases {
       sum.connectTimes[color] += b.connectTimes[color]
@@ -212,7 +241,7 @@ public struct Measures: Sendable {
   }
 
   /// Workers may have heard of new routes already, or not yet.
-  private static func add<Row>(_ rows: [Row], to sum: inout [Row], _ add: (inout Row, Row) -> Void) {
+  fileprivate static func add<Row>(_ rows: [Row], to sum: inout [Row], _ add: (inout Row, Row) -> Void) {
     for index in rows.indices {
       if index < sum.count { add(&sum[index], rows[index]) } else { sum.append(rows[index]) }
     }

@@ -15,6 +15,8 @@ enum WorkerOrder: Sendable {
   case confirm(Assignment, reply: @Sendable (WorkerReport) -> Void)
   /// Exact counts, at the end of the tick.
   case report(reply: @Sendable (WorkerReport) -> Void)
+  /// Of each listener.
+  case countListeners(reply: @Sendable (ListenerCounts) -> Void)
   /// What the metrics tell, at the end of the tick.
   case measure(reply: @Sendable (Measures) -> Void)
   case drain(DrainOrder?)

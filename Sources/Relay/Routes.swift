@@ -60,6 +60,8 @@ public struct RelaySettings: Sendable, Equatable {
   struct Line: ~Copyable {
     /// Production sessions that are connected or connecting.
     let sessions = Atomic<Int>(0)
+    /// The same of the preview. They do not count where targets are chosen.
+    let previews = Atomic<Int>(0)
     /// Nanoseconds: before this, others are preferred, since a connect has failed.
     let avoidUntil = Atomic<UInt64>(0)
     /// Others are preferred, since its probes fail.
@@ -83,8 +85,27 @@ public struct RelaySettings: Sendable, Equatable {
 
   public func sessions(_ slot: Int32) -> Int { unsafe line(slot).pointee.sessions.load(ordering: .relaxed) }
 
-  func addSession(_ slot: Int32) { unsafe line(slot).pointee.sessions.add(1, ordering: .relaxed) }
-  func removeSession(_ slot: Int32) { unsafe line(slot).pointee.sessions.subtract(1, ordering: .relaxed) }
+  /// Whether any session has to do with it, those of the preview included.
+  public func isInUse(_ slot: Int32) -> Bool {
+    if sessions(slot) != 0 { return true }
+    return unsafe line(slot).pointee.previews.load(ordering: .relaxed) != 0
+  }
+
+  func addSession(_ slot: Int32, isPreview: Bool) {
+    if isPreview {
+      unsafe line(slot).pointee.previews.add(1, ordering: .relaxed)
+    } else {
+      unsafe line(slot).pointee.sessions.add(1, ordering: .relaxed)
+    }
+  }
+
+  func removeSession(_ slot: Int32, isPreview: Bool) {
+    if isPreview {
+      unsafe line(slot).pointee.previews.subtract(1, ordering: .relaxed)
+    } else {
+      unsafe line(slot).pointee.sessions.subtract(1, ordering: .relaxed)
+    }
+  }
 
   func avoid(_ slot: Int32, until: Instant) {
     unsafe line(slot).pointee.avoidUntil.store(until.nanoseconds, ordering: .relaxed)

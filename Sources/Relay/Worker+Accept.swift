@@ -179,8 +179,15 @@ extension Worker {
 
   /// At a limit every session meets it: one word a second is enough.
   mutating func tell(_ limit: WorkerNews.Limit) {
-    guard loop.now >= nextLimitNews else { return }
-    nextLimitNews = loop.now.advanced(milliseconds: 1000)
+    let kind =
+      switch limit {
+      case .sessions: 0
+      case .descriptors: 1
+      case .ports: 2
+      case .source: 3
+      }
+    guard loop.now >= nextLimitNews[kind] else { return }
+    nextLimitNews[kind] = loop.now.advanced(milliseconds: 1000)
     shared.news(.limitReached(limit))
   }
 

@@ -159,7 +159,7 @@ extension Worker {
     sessions[token].attempt.position = UInt8(position)
     sessions[token].attempt.nextAddress = 0
     sessions[token].target = targets[position].slot
-    if sessions[token].account != .preview { shared.board.addSession(targets[position].slot) }
+    shared.board.addSession(targets[position].slot, isPreview: sessions[token].exchange.isPreview)
     beginAttempt(token)
     return (targets[position].addresses[0], targets[position].approach)
   }
@@ -192,7 +192,7 @@ extension Worker {
   mutating func leaveTarget(_ token: Token) {
     let slot = sessions[token].target
     guard slot >= 0 else { return }
-    if sessions[token].account != .preview { shared.board.removeSession(slot) }
+    shared.board.removeSession(slot, isPreview: sessions[token].exchange.isPreview)
     sessions[token].target = -1
   }
 

@@ -202,6 +202,7 @@ extension Worker {
     guard sessions[token].phase != .closing else { return }
     if sessions[token].phase == .resetting && sessions[token].brokeAtBackend {
       count(token) { $0.resets += 1 }
+      countAtListener(token, sessions[token].account) { $0.resets &+= 1 }
       if sessions[token].isUnanswered { brokeOff(token) }
     }
     setPhase(token, .closing)

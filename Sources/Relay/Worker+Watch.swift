@@ -25,6 +25,7 @@ extension Worker {
         counters.requests &+= UInt64(requests)
         counters.begun &+= UInt64(requests)
       }
+      countAtListener(token, sessions[token].account) { $0.requests &+= UInt64(requests) }
       if sessions[token].askedAt == .distantFuture { sessions[token].askedAt = loop.now }
     }
     let answered = sessions[token].exchange.tracker.takeAnswered()
@@ -33,7 +34,10 @@ extension Worker {
         counters.answers &+= UInt64(answered.all)
         counters.serverErrors &+= UInt64(answered.serverErrors)
       }
-      if answered.serverErrors != 0 { note(.serverErrors, token) }
+      if answered.serverErrors != 0 {
+        countAtListener(token, sessions[token].account) { $0.serverErrors &+= UInt64(answered.serverErrors) }
+        note(.serverErrors, token)
+      }
     }
     let hasAnswerBegun = sessions[token].exchange.tracker.hasAnswerBegun
     if answered.all != 0 || hasAnswerBegun, sessions[token].askedAt != .distantFuture {
@@ -77,6 +81,7 @@ extension Worker {
   /// The backend broke off before the first byte of its answer.
   mutating func brokeOff(_ token: Token) {
     count(token) { $0.earlyResets &+= 1 }
+    countAtListener(token, sessions[token].account) { $0.earlyResets &+= 1 }
     note(.resets, token)
   }
 

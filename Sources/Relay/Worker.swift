@@ -56,7 +56,8 @@ struct Worker: ~Copyable {
   var doors: [Door?] = []
   var acceptPause = AcceptPause.none
   var acceptTimer = TimerQueue.Handle.none
-  var nextLimitNews = Instant(nanoseconds: 0)
+  /// By kind of limit.
+  var nextLimitNews = InlineArray<4, Instant>(repeating: Instant(nanoseconds: 0))
   /// Where the choice among equally loaded targets starts.
   var nextTarget = 0
 
@@ -210,6 +211,8 @@ struct Worker: ~Copyable {
         done()
       case .apply(let routes, let settings): apply(routes, settings)
       case .confirm(let assignment, let reply): replies.append((confirm(assignment), reply))
+      // What the tick's events have counted is there already: orders come after them.
+      case .countListeners(let reply): reply(ledger.listenerCounts)
       case .measure(let reply): measuring.append(reply)
       case .report(let reply): replies.append((DrainTally(), reply))
       case .drain(let order): beginDrain(order)

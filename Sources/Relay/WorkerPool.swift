@@ -76,6 +76,9 @@ public final class WorkerPool: Sendable {
   /// Exact counts of all workers.
   public func report() async -> WorkerReport { await gather(+) { .report(reply: $0) } }
 
+  /// What each listener has counted.
+  public func listenerCounts() async -> ListenerCounts { await gather(+) { .countListeners(reply: $0) } }
+
   /// What the metrics tell beside it.
   public func measures() async -> Measures { await gather(+) { .measure(reply: $0) } }
 

@@ -4,10 +4,10 @@ public struct LatencyHistogram: Sendable {
   /// Buckets within a power of two.
   @usableFromInline static let steps = 8
   @usableFromInline static let logSteps = 3
-  /// Microseconds up to 2³⁰, some 18 minutes; longer ones count as that.
-  public static let bucketCount = 224
+  /// Microseconds up to 2³⁷, some 38 hours; longer ones count as that.
+  public static let bucketCount = 280
 
-  @usableFromInline var counts: InlineArray<224, UInt64>
+  @usableFromInline var counts: InlineArray<280, UInt64>
   @usableFromInline var added: UInt64 = 0
 
   public init() { counts = InlineArray(repeating: 0) }

@@ -5,7 +5,7 @@ import Admin
 
 private let paths = [
   "/v1/status", "/v1/sessions", "/v1/history", "/v1/config", "/v1/events", "/v1/switch", "/v1/rollback", "/v1/drain",
-  "/v1/reload", "/v1/stop", "/v1/pause", "/v1/resume", "/v1/health",
+  "/v1/reload", "/v1/stop", "/v1/pause", "/v1/resume", "/v1/health", "/metrics",
 ]
 
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -35,7 +35,7 @@ private func check(_ method: String, _ path: String, _ query: String?, _ body: [
     case .rollback(let request): again = try? AdminJSON.line(request)
     case .drain(let request): again = try? AdminJSON.line(request)
     case .pause(let request): again = try? AdminJSON.line(request)
-    case .status, .sessions, .history, .health, .config, .events, .resume, .reload, .stop: return
+    case .status, .sessions, .history, .health, .config, .events, .metrics, .resume, .reload, .stop: return
     }
     guard let again else { preconditionFailure("a call that cannot be written: \(call)") }
     let reread = try? AdminCall.decode(method: method, path: path, query: nil, body: again)

@@ -2,7 +2,7 @@ import Telemetry
 import Testing
 
 @Suite struct HistogramTests {
-  @Test(arguments: [0, 1, 7, 8, 9, 15, 16, 17, 100, 1000, 65_535, 1 << 20, (1 << 30) - 1] as [UInt64])
+  @Test(arguments: [0, 1, 7, 8, 9, 15, 16, 17, 100, 1000, 65_535, 1 << 20, (1 << 37) - 1] as [UInt64])
   func value_isFoundAgain_withinAnEighth(value: UInt64) throws {
     var histogram = LatencyHistogram()
     histogram.add(microseconds: value)
@@ -14,7 +14,7 @@ import Testing
   @Test func anyValue_hasItsPlace_howeverLong() {
     var histogram = LatencyHistogram()
     histogram.add(microseconds: .max)
-    histogram.add(microseconds: 1 << 30)
+    histogram.add(microseconds: 1 << 37)
     #expect(histogram.total == 2 && histogram.quantile(0.5) == histogram.quantile(1))
   }
 
