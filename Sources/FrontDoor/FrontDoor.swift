@@ -47,6 +47,7 @@ public actor FrontDoor {
   let workers: WorkerPool
   let store: StateStore
   let resolver: Resolver
+  let clerk: Clerk
   /// The oldest first; at most `StateStore.historyLimit`.
   var receipts: [Receipt]
   var history = HistoryQueue()
@@ -60,6 +61,7 @@ public actor FrontDoor {
   var samples = FigureSamples()
   var traffic = TrafficRecord()
   var tallies = Tallies()
+  var counterBases = CounterBases()
   let turn = Turn()
   /// The state on disk may not be the one in force: it is written again until it is.
   var isRewriting = false
@@ -146,6 +148,7 @@ public actor FrontDoor {
     switchedAt = found.record?.switchedAt
     receipts = found.history
     resolver = try Resolver()
+    clerk = try Clerk()
     budget = SessionBudget(limit: Self.sessionLimit(settings, descriptorLimit: descriptorLimit))
     pipes = PipeBudget.ofThisSystem()
     let count = Self.workerCount(settings)

@@ -72,7 +72,9 @@ extension FrontDoor {
       throw error
     }
 
-    // Nothing fails from here on.
+    // Nothing fails from here on. Lines that the routes give up have no sessions any more: their counts are final.
+    let counts = await workers.measures()
+    let before = listenersAndTargets
     targetBook = book
     addresses = known
     self.departed = departed
@@ -80,6 +82,7 @@ extension FrontDoor {
     listeners = opened
     lastListenerNumber = number
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
+    keepCounts(counts, of: before)
     workers.apply(routes, RelaySettings(settings))
     probeWhatIsConfigured()
     renewWatch()
@@ -150,7 +153,10 @@ extension FrontDoor {
     let wanted = listeners.map { (id: $0.id, settings: $0.settings) } + departed
     let known = withAddresses(of: departed, resolved.addresses)
     if let routes = try? book.routes(for: wanted, resolved: known) {
+      let counts = await workers.measures()
+      let before = listenersAndTargets
       targetBook = book
+      keepCounts(counts, of: before)
       addresses = known
       workers.apply(routes, RelaySettings(settings))
       probeWhatIsConfigured()

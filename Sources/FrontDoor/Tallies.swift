@@ -3,11 +3,11 @@ import Switching
 import Telemetry
 
 /// What the control thread counts for the metrics, from its start on.
-struct Tallies {
+struct Tallies: Sendable {
   /// Why a color became active.
-  enum SwitchKind: String, CaseIterable { case `switch`, rollback, automatic }
+  enum SwitchKind: String, CaseIterable, Sendable { case `switch`, rollback, automatic }
 
-  enum LimitKind: String, CaseIterable { case sessions, descriptors, ports, source }
+  enum LimitKind: String, CaseIterable, Sendable { case sessions, descriptors, ports, source }
 
   private(set) var switches: [SwitchKind: ByColor<UInt64>] = [:]
   /// The store of the active word, its confirmation by all workers, and the time on disk, of each switch.
@@ -26,7 +26,7 @@ struct Tallies {
   var reloadsRefused: UInt64 = 0
   var readersDropped: UInt64 = 0
 
-  struct SwitchOutcomes {
+  struct SwitchOutcomes: Sendable {
     var ended = 0
     var moved = 0
     var returned = 0

@@ -1,24 +1,20 @@
 import Admin
-import Configuration
 import LinuxIO
 import Relay
 import Switching
 import Telemetry
 
-/// The metrics of a front door; docs/metrics.md says what each means.
-extension FrontDoor {
-  func metrics() async -> HTTPResponse {
-    let report = await workers.report()
-    let measures = await workers.measures()
-    recordTally(report)
+/// The text of the metrics; docs/metrics.md says what each means.
+extension MetricsReading {
+  func text() -> [UInt8] {
     var text = MetricsText()
-    addState(to: &text, report)
-    addListeners(to: &text, measures)
-    addTargets(to: &text, measures)
-    addTimes(to: &text, measures)
+    addState(to: &text)
+    addListeners(to: &text)
+    addTargets(to: &text)
+    addTimes(to: &text)
     addSwitches(to: &text)
-    addProcess(to: &text, report)
-    return HTTPResponse(status: 200, contentType: MetricsText.contentType, body: text.bytes)
+    addProcess(to: &text)
+    return text.bytes
   }
 
   private func byColor(_ value: (Color) -> Double?) -> [MetricsText.Sample] {
@@ -27,110 +23,78 @@ extension FrontDoor {
 
   // MARK: What is in force
 
-  private func addState(to text: inout MetricsText, _ report: WorkerReport) {
-    let state = machine.state
-    let share = Double(state.trial?.share ?? 0)
+  private func addState(to text: inout MetricsText) {
     text.add(
       "bgproxy_active", .gauge, "Whether production traffic goes to this color.",
-      byColor { $0 == state.active ? 1 : 0 })
+      byColor { $0 == active ? 1 : 0 })
     text.add(
       "bgproxy_share_ratio", .gauge, "Share of new sessions and clients that goes to this color.",
-      byColor { ($0 == state.active ? 100 - share : share) / 100 })
+      byColor { Double(share[$0]) / 100 })
     text.add(
-      "bgproxy_generation", .gauge, "Counts switches; it survives restarts.", [MetricsText.Sample([], state.generation)]
+      "bgproxy_generation", .gauge, "Counts switches; it survives restarts.", [MetricsText.Sample([], generation)]
     )
-    let phase = presentPhase
     text.add(
       "bgproxy_phase", .gauge, "The phase that bgproxyctl status shows: 1 for the one in force.",
       StatusReport.Phase.allCases.map { MetricsText.Sample([("phase", $0.rawValue)], $0 == phase) })
     text.add(
       "bgproxy_color_healthy", .gauge, "Whether every listener has a healthy target of this color; absent until known.",
-      byColor { color in isHealthy(color).map { $0 ? 1 : 0 } })
+      byColor { color in healthy[color].map { $0 ? 1 : 0 } })
     text.add(
       "bgproxy_draining_sessions", .gauge, "Sessions of this color that drain.",
-      byColor { Double(draining($0, report)) })
+      byColor { Double(draining[$0]) })
     text.add(
       "bgproxy_drain_deadline_timestamp_seconds", .gauge,
       "When what still drains is reset; absent where nothing drains.",
-      drain.map { [MetricsText.Sample([], Double($0.deadlineOnWall.microseconds) / 1_000_000)] } ?? [])
+      drainDeadline.map { [MetricsText.Sample([], Double($0.microseconds) / 1_000_000)] } ?? [])
     text.add(
       "bgproxy_state_persisted", .gauge, "Whether the state in force is on disk.",
-      [MetricsText.Sample([], !isRewriting)])
+      [MetricsText.Sample([], isPersisted)])
   }
 
   // MARK: Listeners
 
-  /// Names are used again after a reload, while sessions of their earlier bearer live on: these are one to whoever reads.
-  private struct ListenerFigures {
-    var counters: [Account: ListenerCounters] = [:]
-    var census: [Account: ListenerCensus] = [:]
-    var hasPreview = false
-  }
-
-  /// Those that are configured, and those of earlier configurations that may still have sessions.
-  private var knownListeners: [(id: ListenerID, settings: ListenerSettings)] {
-    listeners.map { (id: $0.id, settings: $0.settings) } + departed
-  }
-
-  private func addListeners(to text: inout MetricsText, _ measures: Measures) {
-    var figures: [String: ListenerFigures] = [:]
-    for (id, settings) in knownListeners {
-      let name = settings.name
-      if settings.preview != nil { figures[name, default: ListenerFigures()].hasPreview = true }
-      for account in Account.allCases {
-        figures[name, default: ListenerFigures()].counters[account, default: ListenerCounters()] += measures.counters(
-          of: id, account)
-        figures[name, default: ListenerFigures()].census[account, default: ListenerCensus()] += measures.census(
-          of: id, account)
-      }
-    }
-    let names = figures.keys.sorted()
-
+  private func addListeners(to text: inout MetricsText) {
     /// For each listener, what production and what preview connections have of something.
     func byTraffic(_ value: (ListenerCounters) -> UInt64) -> [MetricsText.Sample] {
-      names.flatMap { name in
-        let counters = figures[name]?.counters ?? [:]
-        let production = [Account.blue, .green, .waiting].reduce(0) { $0 + (counters[$1].map(value) ?? 0) }
+      listeners.flatMap { listener in
+        let production = [Account.blue, .green, .waiting].reduce(0) { $0 + value(listener.counters[Int($1.rawValue)]) }
+        let preview = value(listener.counters[Int(Account.preview.rawValue)])
         let samples = [
-          MetricsText.Sample([("listener", name), ("traffic", "production")], production),
-          MetricsText.Sample([("listener", name), ("traffic", "preview")], counters[.preview].map(value) ?? 0),
+          MetricsText.Sample([("listener", listener.name), ("traffic", "production")], production),
+          MetricsText.Sample([("listener", listener.name), ("traffic", "preview")], preview),
         ]
-        return figures[name]?.hasPreview == true ? samples : [samples[0]]
+        return listener.hasPreview ? samples : [samples[0]]
       }
     }
-    func byColor(_ value: (ListenerCounters) -> UInt64) -> [MetricsText.Sample] {
-      names.flatMap { name in
+    func byColor(_ value: (MetricsReading.Listener, Account) -> Double) -> [MetricsText.Sample] {
+      listeners.flatMap { listener in
         Color.allCases.map { color in
           MetricsText.Sample(
-            [("listener", name), ("color", color.rawValue)], figures[name]?.counters[Account(color)].map(value) ?? 0)
+            [("listener", listener.name), ("color", color.rawValue)], value(listener, Account(color)))
         }
       }
     }
+    func counter(_ value: @escaping (ListenerCounters) -> UInt64) -> [MetricsText.Sample] {
+      byColor { Double(value($0.counters[Int($1.rawValue)])) }
+    }
     func gauge(_ value: (ListenerCensus) -> Int) -> [MetricsText.Sample] {
-      names.map { name in
-        MetricsText.Sample([("listener", name)], figures[name]?.census.values.reduce(0) { $0 + value($1) } ?? 0)
-      }
+      listeners.map { MetricsText.Sample([("listener", $0.name)], $0.census.reduce(0) { $0 + value($1) }) }
     }
 
     text.add("bgproxy_connections_total", .counter, "Client connections accepted.", byTraffic(\.connections))
     text.add("bgproxy_connections", .gauge, "Client connections open.", gauge(\.sessions))
     text.add(
       "bgproxy_sessions", .gauge, "Production sessions that are connected to a target of this color, or connecting.",
-      names.flatMap { name in
-        Color.allCases.map { color in
-          MetricsText.Sample(
-            [("listener", name), ("color", color.rawValue)], figures[name]?.census[Account(color)]?.sessions ?? 0)
-        }
-      })
+      byColor { Double($0.census[Int($1.rawValue)].sessions) })
     text.add("bgproxy_held", .gauge, "Sessions that wait for a hold to end.", gauge(\.held))
     text.add("bgproxy_parked", .gauge, "Keep-alive clients without a backend.", gauge(\.parked))
     text.add("bgproxy_held_total", .counter, "Times that a session had to wait in a hold.", byTraffic(\.held))
     text.add(
       "bgproxy_sessions_total", .counter, "Production sessions assigned to this color; one that moves counts for both.",
-      byColor(\.assigned))
+      counter(\.assigned))
     text.add(
       "bgproxy_connect_failures_total", .counter, "Production sessions that found no target of this color.",
-      byColor(\.connectFailures))
+      counter(\.connectFailures))
     let refusals: [(String, (ListenerCounters) -> UInt64)] = [
       ("unreachable", \.unreachable), ("timeout", \.timedOut), ("hold", \.heldTooLong),
     ]
@@ -144,48 +108,26 @@ extension FrontDoor {
 
   // MARK: Targets
 
-  private struct TargetFigures {
-    let labels: MetricsText.Labels
-    var counters = TrafficCounters()
-  }
-
-  private struct TargetLine {
-    let labels: MetricsText.Labels
-    var sessions = 0
-    var healthy: Bool?
-  }
-
-  private func addTargets(to text: inout MetricsText, _ measures: Measures) {
-    var lines: [String: TargetLine] = [:]
-    var traffic: [String: TargetFigures] = [:]
-    let known = Dictionary(knownListeners.map { ($0.id, $0.settings) }, uniquingKeysWith: { first, _ in first })
-    for entry in targetBook.entries {
-      guard let listener = known[entry.listener] else { continue }
-      let labels = [("listener", listener.name), ("color", entry.color.rawValue), ("target", "\(entry.address)")]
-      let key = labels.map(\.1).joined(separator: "\n")
-      lines[key, default: TargetLine(labels: labels)].sessions += targetBook.board.sessions(entry.slot)
-      if listeners.contains(where: { $0.id == entry.listener }), probed.contains(entry.slot) {
-        lines[key, default: TargetLine(labels: labels)].healthy = prober?.health(of: entry.slot)?.isHealthy
-      }
-      for isPreview in listener.preview == nil ? [false] : [false, true] {
-        let kind = isPreview ? "preview" : "production"
-        let figures = TargetFigures(labels: labels + [("traffic", kind)])
-        traffic[key + "\n" + kind, default: figures].counters += measures.counters(
-          ofTarget: entry.slot, isPreview: isPreview)
-      }
+  private func addTargets(to text: inout MetricsText) {
+    let labels: [MetricsText.Labels] = targets.map {
+      [("listener", $0.label.listener), ("color", $0.label.color.rawValue), ("target", $0.label.address)]
     }
-    let sortedLines = lines.sorted { $0.key < $1.key }.map(\.value)
-    let sorted = traffic.sorted { $0.key < $1.key }.map(\.value)
     func counter(_ name: String, _ help: String, _ value: (TrafficCounters) -> UInt64) {
-      text.add(name, .counter, help, sorted.map { MetricsText.Sample($0.labels, value($0.counters)) })
+      text.add(
+        name, .counter, help,
+        zip(labels, targets).flatMap { labels, target in
+          let production = MetricsText.Sample(labels + [("traffic", "production")], value(target.production))
+          if !target.hasPreview { return [production] }
+          return [production, MetricsText.Sample(labels + [("traffic", "preview")], value(target.preview))]
+        })
     }
 
     text.add(
       "bgproxy_target_sessions", .gauge, "Production sessions that are connected to this target, or connecting.",
-      sortedLines.map { MetricsText.Sample($0.labels, $0.sessions) })
+      zip(labels, targets).map { MetricsText.Sample($0, $1.sessions) })
     text.add(
       "bgproxy_target_healthy", .gauge, "Whether the probes of this target succeed; absent until known.",
-      sortedLines.compactMap { line in line.healthy.map { MetricsText.Sample(line.labels, $0) } })
+      zip(labels, targets).compactMap { labels, target in target.healthy.map { MetricsText.Sample(labels, $0) } })
     counter("bgproxy_target_connects_total", "Connections to this target that were made.", \.established)
     counter(
       "bgproxy_target_connect_failures_total", "Attempts to connect to this target that failed.", \.failedAttempts)
@@ -217,7 +159,7 @@ extension FrontDoor {
   /// Powers of four, 1 ms to 19 hours.
   private static let longTimes: [UInt64] = stride(from: 10, through: 36, by: 2).map { 1 << $0 }
 
-  private func addTimes(to text: inout MetricsText, _ measures: Measures) {
+  private func addTimes(to text: inout MetricsText) {
     text.add(
       "bgproxy_connect_duration_seconds", "From the first packet to a target to its connection; production.",
       bounds: Self.shortTimes,
@@ -282,28 +224,27 @@ extension FrontDoor {
 
   // MARK: The process
 
-  private func addProcess(to text: inout MetricsText, _ report: WorkerReport) {
+  private func addProcess(to text: inout MetricsText) {
     text.add(
       "bgproxy_limit_reached_total", .counter,
       "Seconds in which a worker reached this limit; each worker counts for itself.",
       Tallies.LimitKind.allCases.map { MetricsText.Sample([("limit", $0.rawValue)], tallies.limits[$0] ?? 0) })
     text.add("bgproxy_session_limit", .gauge, "Sessions that there may be.", [MetricsText.Sample([], sessionLimit)])
-    text.add("bgproxy_workers", .gauge, "Worker threads.", [MetricsText.Sample([], workers.count)])
-    text.add("bgproxy_splice_pipes", .gauge, "Pipes that are open.", [MetricsText.Sample([], pipes.inUse)])
+    text.add("bgproxy_workers", .gauge, "Worker threads.", [MetricsText.Sample([], workers)])
+    text.add("bgproxy_splice_pipes", .gauge, "Pipes that are open.", [MetricsText.Sample([], pipes)])
     text.add(
       "bgproxy_spliced_bytes_total", .counter, "Bytes that went through pipes.",
-      [MetricsText.Sample([], report.splicedBytes)])
-    text.add("bgproxy_event_readers", .gauge, "Readers of events.", [MetricsText.Sample([], watchers.count)])
+      [MetricsText.Sample([], splicedBytes)])
+    text.add("bgproxy_event_readers", .gauge, "Readers of events.", [MetricsText.Sample([], eventReaders)])
     text.add(
       "bgproxy_readers_dropped_total", .counter, "Readers of events or answers that did not read.",
       [MetricsText.Sample([], tallies.readersDropped)])
     text.add(
-      "bgproxy_log_lines_lost_total", .counter, "Log lines that nobody took.", [MetricsText.Sample([], log.lost)])
+      "bgproxy_log_lines_lost_total", .counter, "Log lines that nobody took.", [MetricsText.Sample([], logLinesLost)])
     text.add(
       "bgproxy_build_info", .gauge, "The version of this front door.",
-      [MetricsText.Sample([("version", launch.version)], 1)])
+      [MetricsText.Sample([("version", version)], 1)])
 
-    let process = ProcessFigures.now()
     func figure(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: Double?) {
       text.add(name, kind, help, value.map { [MetricsText.Sample([], $0)] } ?? [])
     }
