@@ -25,6 +25,8 @@ final class HTTPConnection: ReactorHandler {
   /// What closing the connection would take from its client.
   enum Burden { case waits, streams, answers, works }
 
+  /// A larger body is not copied behind its head.
+  private static let copied = 16 * 1024
   /// Sent in one go before other descriptors have their turn.
   private static let sendBudget = 1024 * 1024
 
@@ -55,6 +57,12 @@ final class HTTPConnection: ReactorHandler {
   /// What of `output` has been sent.
   private var outputStart = 0
 
+  /// A large body that follows `output`. It is shared with whoever has made it, and with other connections that send the same.
+  private var tail: [UInt8] = []
+  private var tailStart = 0
+  /// When the answer that leaves has to be gone.
+  private var answerDeadline = Instant.distantFuture
+
   /// When the present phase has lasted too long; nil where it may last.
   private var deadline: Instant?
   /// The timer that is armed, which may be for an earlier deadline than the present one.
@@ -76,7 +84,7 @@ final class HTTPConnection: ReactorHandler {
 
   /// Tells a client, if it can be told at once, that there is no room for it.
   static func turnAway(_ descriptor: consuming Descriptor) {
-    let response = HTTPResponse(status: 503, code: "busy", message: "too many admin connections are being served")
+    let response = HTTPResponse(status: 503, code: "busy", message: "too many connections are being served")
     let head = ResponseHeadWriter.bytes(
       status: 503, contentType: response.contentType, fields: [], ending: .length(response.body.count),
       keepsAlive: false, version: .http11, at: .now())
@@ -93,6 +101,10 @@ final class HTTPConnection: ReactorHandler {
     }
   }
 
+  var waitingBytes: Int { output.count - outputStart + tail.count - tailStart }
+
+  private var isFlushed: Bool { outputStart == output.count && tailStart == tail.count }
+
   // MARK: What the reactor says
 
   func ready(_ readiness: Readiness) {
@@ -104,6 +116,7 @@ final class HTTPConnection: ReactorHandler {
       if !readiness.isDisjoint(with: [.hangUp, .error]) {
         return close(descriptor.takeError() == .timedOut ? .vanished : .clientLeft)
       }
+      if phase == .streaming, readiness.contains(.readHangUp) { return close(.clientLeft) }
     case .closed: return
     }
     if readiness.contains(.writable) { advance() }
@@ -167,7 +180,7 @@ final class HTTPConnection: ReactorHandler {
     case .body: return readBody()
     case .answering:
       flush()
-      guard phase == .answering, outputStart == output.count else { return false }
+      guard phase == .answering, isFlushed else { return false }
       if closesAfterAnswer {
         linger()
         return false
@@ -252,6 +265,12 @@ final class HTTPConnection: ReactorHandler {
       return respond(to: id, HTTPResponse(status: 500, code: "internal", message: "the answer is too large"))
     }
     closesAfterAnswer = !request.keepsAlive || server.isClosing
+    let waiting = server.waitingBytes
+    if waiting > 0, waiting + response.body.count > server.limits.waitingBytes {
+      return answer(
+        HTTPResponse(status: 503, code: "busy", message: "too many answers wait for readers that do not read"),
+        to: request)
+    }
     answer(response, to: request)
   }
 
@@ -261,9 +280,12 @@ final class HTTPConnection: ReactorHandler {
       ending: .length(response.body.count), keepsAlive: !closesAfterAnswer, version: request?.version ?? .http11,
       at: .now())
     // RFC 9110 §9.3.2: HEAD is answered as GET is, without the body.
-    if request?.method != "HEAD" { output += response.body }
+    if request?.method != "HEAD" {
+      if response.body.count <= Self.copied { output += response.body } else { (tail, tailStart) = (response.body, 0) }
+    }
     self.request = nil
     phase = .answering
+    answerDeadline = server.reactor.now.advanced(milliseconds: server.limits.answerMilliseconds)
     expect(within: server.limits.stallMilliseconds)
     advance()
   }
@@ -325,10 +347,15 @@ final class HTTPConnection: ReactorHandler {
 
   private func flush() {
     var budget = Self.sendBudget
-    while outputStart < output.count, budget > 0 {
-      switch descriptor.send(output[outputStart..<min(output.count, outputStart + budget)]) {
+    while !isFlushed, budget > 0 {
+      let isTail = outputStart == output.count
+      let sent =
+        isTail
+        ? descriptor.send(tail[tailStart..<min(tail.count, tailStart + budget)])
+        : descriptor.send(output[outputStart..<min(output.count, outputStart + budget)])
+      switch sent {
       case .bytes(let count):
-        outputStart += count
+        if isTail { tailStart += count } else { outputStart += count }
         budget -= count
         if phase == .answering || phase == .streaming { expect(within: server.limits.stallMilliseconds) }
       case .wouldBlock: budget = 0
@@ -342,6 +369,7 @@ final class HTTPConnection: ReactorHandler {
         expect(within: server.limits.stallMilliseconds)
       }
     }
+    if tailStart == tail.count { (tail, tailStart) = ([], 0) }
     if outputStart == output.count {
       // Kept for the next answer where it is small; a large one must not stay with an idle connection.
       output.removeAll(keepingCapacity: output.count <= 4096)
@@ -383,6 +411,7 @@ final class HTTPConnection: ReactorHandler {
     registration = nil
     descriptor = .none
     (input, inputStart, output, outputStart) = ([], 0, [], 0)
+    (tail, tailStart) = ([], 0)
     server.connectionEnded(serial)
     if wasStreaming {
       server.onNotice(.streamEnded(ResponseID(connection: serial, request: lastRequest), reason))
@@ -392,7 +421,8 @@ final class HTTPConnection: ReactorHandler {
   // MARK: After each step
 
   private func expect(within milliseconds: Int64) {
-    deadline = server.reactor.now.advanced(milliseconds: milliseconds)
+    let limit = server.reactor.now.advanced(milliseconds: milliseconds)
+    deadline = phase == .answering ? min(limit, answerDeadline) : limit
   }
 
   /// Brings what the reactor watches, the timer and the buffers in line with the phase.
@@ -405,10 +435,12 @@ final class HTTPConnection: ReactorHandler {
       input.removeFirst(inputStart)
       inputStart = 0
     }
-    var wanted: Readiness = outputStart < output.count ? .writable : []
+    var wanted: Readiness = isFlushed ? [] : .writable
     switch phase {
     case .idle, .head, .body, .lingering: wanted.insert(.readable)
-    case .working, .answering, .streaming, .closed: break
+    // A reader of a stream who says that nothing more comes from there has left, or may as well have.
+    case .streaming: wanted.insert(.readHangUp)
+    case .working, .answering, .closed: break
     }
     if wanted != interest, let registration {
       interest = wanted

@@ -14,12 +14,16 @@ public final class HTTPServer: ReactorHandler {
     public var bodyBytes = 64 * 1024
     /// Of one answer: the sessions of a busy front door, some 300 bytes each.
     public var answerBytes = 64 * 1024 * 1024
+    /// Of all answers that wait for their readers, counted for each reader, beside the first that waits.
+    public var waitingBytes = 256 * 1024 * 1024
     /// From the first byte of a request to its last.
     public var requestMilliseconds: Int64 = 10_000
     /// Of silence between requests. Longer than the intervals at which scripts and dashboards ask.
     public var idleMilliseconds: Int64 = 60_000
     /// Without the client taking a byte of its answer.
     public var stallMilliseconds: Int64 = 10_000
+    /// For a whole answer: a client that takes a byte now and then is as good as one that takes none.
+    public var answerMilliseconds: Int64 = 60_000
     /// For the client to notice that the connection ends after its answer: RFC 9112 §9.6.
     public var lingerMilliseconds: Int64 = 2_000
     /// Queued for the reader of a stream: about a thousand events.
@@ -178,6 +182,9 @@ public final class HTTPServer: ReactorHandler {
   }
 
   // MARK: Connections
+
+  /// Of answers that wait for their readers.
+  var waitingBytes: Int { connections.values.reduce(0) { $0 + $1.waitingBytes } }
 
   func handle(_ request: HTTPRequest, _ id: ResponseID) { handler(request, id) }
 

@@ -73,13 +73,19 @@ extension FrontDoor {
 
   /// At most one line and event about the same thing in ten seconds.
   func tell(_ event: String, _ message: String) {
+    guard isNews(message) else { return }
+    log.warning(event, ["message": .string(message)])
+    publish(event, message)
+  }
+
+  /// Whether this has not been said in the last ten seconds. It counts as said from now on.
+  func isNews(_ message: String) -> Bool {
     let now = Instant.now()
-    if let last = lastTold[message], now.milliseconds(since: last) < 10_000 { return }
+    if let last = lastTold[message], now.milliseconds(since: last) < 10_000 { return false }
     // Texts are few, but names come and go with reloads.
     if lastTold.count > 1000 { lastTold = [:] }
     lastTold[message] = now
-    log.warning(event, ["message": .string(message)])
-    publish(event, message)
+    return true
   }
 
   /// A worker has let go of its last session that was to drain. Whether all have, only a barrier tells.

@@ -108,8 +108,11 @@ extension FrontDoor {
     }
   }
 
+  /// Everybody can have this happen as often as they like: at most one line about the same thing in ten seconds. The metrics
+  /// count each.
   private func dropped(_ event: String, _ reason: String, _ entrance: Entrance) {
     tallies.readersDropped += 1
+    guard isNews("\(event) \(reason) \(entrance)") else { return }
     log.warning(event, ["reason": .string(reason), "at": .string(entrance.rawValue)])
   }
 

@@ -81,6 +81,7 @@ public actor FrontDoor {
   /// For whoever only looks; nil: no address is configured.
   var publicSocket: PublicSocket?
   var publicServer: HTTPServer?
+  var publicQueue = PublicQueue()
   /// The oldest first.
   var pastEvents: [EventReport] = []
   var lastTold: [String: Instant] = [:]

@@ -90,7 +90,6 @@ extension FrontDoor {
     // A timer counts whole milliseconds, and a second pause may have moved the end.
     guard Instant.now() >= current.until else { return armHoldTimer() }
     guard current.handover != nil else {
-      tell("limit", "the pause has lasted as long as it may: traffic resumes by itself")
       _ = await resume(by: current.by, because: .timeIsUp)
       return
     }

@@ -237,7 +237,8 @@ extension MetricsReading {
       [MetricsText.Sample([], splicedBytes)])
     text.add("bgproxy_event_readers", .gauge, "Readers of events.", [MetricsText.Sample([], eventReaders)])
     text.add(
-      "bgproxy_readers_dropped_total", .counter, "Readers of events or answers that did not read.",
+      "bgproxy_readers_dropped_total", .counter,
+      "Readers of events or answers that were dropped: they did not read, or others came.",
       [MetricsText.Sample([], tallies.readersDropped)])
     text.add(
       "bgproxy_log_lines_lost_total", .counter, "Log lines that nobody took.", [MetricsText.Sample([], logLinesLost)])

@@ -162,8 +162,8 @@ extension FrontDoor {
       guard names.contains(name) else { continue }
       for account in Account.allCases {
         counterBases.listeners[
-          name, default: Array(repeating: ListenerCounters(), count: Account.allCases.count)][Int(account.rawValue)]
-          += measures.counters(of: id, account)
+          name, default: Array(repeating: ListenerCounters(), count: Account.allCases.count)][Int(account.rawValue)] +=
+          measures.counters(of: id, account)
       }
     }
     counterBases.listeners = counterBases.listeners.filter { names.contains($0.key) }

@@ -10,6 +10,8 @@ final class PublicSocket {
     var limits = HTTPServer.Limits()
     limits.bodyBytes = 1024
     limits.connections = 32
+    limits.answerMilliseconds = 30_000
+    limits.waitingBytes = 64 * 1024 * 1024
     return limits
   }()
   /// A reader whose machine has gone is found by the kernel: 15 s of silence and five probes without an answer, or 20 s
@@ -36,6 +38,32 @@ final class PublicSocket {
   func removeFile() { Listening.removeFile(at: address) }
 }
 
+/// Who has asked for what, and waits. As many as the server has connections, at the most.
+struct PublicQueue {
+  private var waiting: [(call: AdminCall, readers: [ResponseID])] = []
+  private var isBeingServed = false
+
+  /// True: nobody serves the queue at present, and the caller has to.
+  mutating func add(_ reader: ResponseID, for call: AdminCall) -> Bool {
+    if let index = waiting.firstIndex(where: { $0.call == call }) {
+      waiting[index].readers.append(reader)
+    } else {
+      waiting.append((call, [reader]))
+    }
+    defer { isBeingServed = true }
+    return !isBeingServed
+  }
+
+  /// nil: nobody waits any more, and whoever served the queue does not.
+  mutating func next() -> (call: AdminCall, readers: [ResponseID])? {
+    guard !waiting.isEmpty else {
+      isBeingServed = false
+      return nil
+    }
+    return waiting.removeFirst()
+  }
+}
+
 extension FrontDoor {
   func beginPublic() throws {
     guard let listener = publicSocket?.takeListener() else { return }
@@ -53,23 +81,40 @@ extension FrontDoor {
     }
     do {
       let call = try AdminCall.decode(request, onlyLooking: true)
-      start { await $0.answer(call, toLooker: id) }
+      if call == .events { return beginEvents(for: Watcher(entrance: .metrics, id: id)) }
+      if publicQueue.add(id, for: call) { start { await $0.answerLookers() } }
     } catch {
       publicServer?.respond(to: id, HTTPResponse(error))
     }
   }
 
-  private func answer(_ call: AdminCall, toLooker id: ResponseID) async {
-    let answer: HTTPResponse
-    switch call {
-    case .status(let recent): answer = HTTPResponse(json: await status(recent: recent))
-    case .history: answer = HTTPResponse(json: await historyReport())
-    case .metrics: answer = await metrics()
-    case .events: return beginEvents(for: Watcher(entrance: .metrics, id: id))
-    // What `decode` does not let through.
-    case .sessions, .health, .config, .switchColor, .rollback, .drain, .reload, .stop, .pause, .resume: return
+  /// Makes one answer after the other, each for all who had asked for it by then, with a rest of four times as long as it took
+  /// in between: whoever may connect here, and however often they ask, has a fifth of the control thread at the most.
+  private func answerLookers() async {
+    while let (call, readers) = publicQueue.next() {
+      let begun = Instant.now()
+      if let answer = await answer(toLookers: call) {
+        for reader in readers { publicServer?.respond(to: reader, answer) }
+      }
+      let rest = min(Instant.now().milliseconds(since: begun) * 4, Self.longestRest)
+      if rest > 0 {
+        await withCheckedContinuation { continuation in
+          reactor.after(milliseconds: rest) { continuation.resume() }
+        }
+      }
     }
-    publicServer?.respond(to: id, answer)
+  }
+
+  private static let longestRest: Int64 = 2000
+
+  private func answer(toLookers call: AdminCall) async -> HTTPResponse? {
+    switch call {
+    case .status(let recent): HTTPResponse(json: await status(recent: recent))
+    case .history: HTTPResponse(json: await historyReport())
+    case .metrics: await metrics()
+    // What `decode` does not let through, and what is no answer but a stream.
+    case .events, .sessions, .health, .config, .switchColor, .rollback, .drain, .reload, .stop, .pause, .resume: nil
+    }
   }
 
   private func page(_ request: HTTPRequest) -> HTTPResponse {
