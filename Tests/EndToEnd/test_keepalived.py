@@ -176,6 +176,28 @@ class SwitchBoth(Case):
         self.assertCode(self.both("green", "--after", f"test $BGPROXY_SOCKET = {self.first.admin_path}"), 1, "taking")
         self.assertActive("blue", "blue")
 
+    def test_a_rollback_that_would_lead_to_two_colors_is_refused(self) -> None:
+        self.doors()
+        self.assertCode(self.both("green"), 0)
+        self.assertCode(self.both("blue"), 0)
+        self.first.switch("green")
+        said = (f"would lead {self.first.admin_path} to blue and {self.second.admin_path} to green", "switch-both blue")
+        self.assertCode(self.both("rollback"), 6, *said)
+        self.assertActive("green", "blue")
+        self.first.rollback()
+        self.first.switch("green", ramp=[{"percent": 50, "time": "1m"}])
+        self.assertCode(self.both("rollback"), 1, *said, "bgproxyctl rollback")
+        self.assertActive("blue", "blue")
+        self.assertEqual(self.first.status()["phase"], "ramping")
+
+    def test_a_rollback_ends_what_is_under_way_at_both(self) -> None:
+        self.doors()
+        self.first.switch("green", ramp=[{"percent": 50, "time": "1m"}])
+        self.second.switch("green", bake="1m")
+        self.assertCode(self.both("rollback"), 0)
+        self.assertActive("blue", "blue")
+        self.assertEqual([door.status()["phase"] for door in (self.first, self.second)], ["steady"] * 2)
+
     def start_sshd(self) -> tuple[Program, str]:
         """A real sshd, and the command that leads to it."""
         harness.need("sshd", "ssh", "ssh-keygen")
