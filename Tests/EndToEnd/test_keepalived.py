@@ -88,6 +88,13 @@ class SwitchBoth(Case):
         self.assertCode(self.both("green", "--dry-run"), 0, "would switch blue → green")
         self.assertEqual([door.status()["generation"] for door in (self.first, self.second)], [0, 0])
 
+    def test_a_handover_has_its_command_run_for_each(self) -> None:
+        self.doors()
+        ran = self.folder() / "ran"
+        self.assertCode(self.both("green", "--handover", "--during", f"echo ran >>{ran}"), 0)
+        self.assertActive("green", "green")
+        self.assertEqual(ran.read_text().split(), ["ran", "ran"])
+
     def test_a_disagreement_is_reported_and_mended(self) -> None:
         self.doors()
         self.first.switch("green")
@@ -140,7 +147,8 @@ class SwitchBoth(Case):
         first, _ = self.doors()
         client = self.open_session(first.address(), "blue")
         result = self.break_the_second("echo a disk is full >&2; exit 1")
-        self.assertCode(result, 1, "did not switch to green", f"taking {first.admin_path} back to blue", "a disk is full")
+        self.assertCode(result, 1, "did not switch to green", f"taking {first.admin_path} back to blue",
+                        "a disk is full")
         self.assertActive("blue", "blue")
         self.assertEqual([receipt["to"] for receipt in first.history()], ["green", "blue"])
         self.assertTrue(harness.says_back(client), "who was there has noticed nothing")
@@ -175,6 +183,85 @@ class SwitchBoth(Case):
         self.doors()
         self.assertCode(self.both("green", "--after", f"test $BGPROXY_SOCKET = {self.first.admin_path}"), 1, "taking")
         self.assertActive("blue", "blue")
+
+    def lose_the_first(self, once: str, *options: str, kills: bool = True) -> subprocess.CompletedProcess[str]:
+        """Switches to green and loses the connection to the first one when its phase is `once`."""
+        ctl, pid_file = f"bgproxyctl --socket {self.first.admin_path}", self.folder() / "pid"
+        stub = self.make_stub("first-ctl", f'''
+            case "$*" in
+              *--dry-run* | status* | rollback*) exec {ctl} "$@" ;;
+            esac
+            {ctl} "$@" >/dev/null 2>&1 &
+            echo $! >{pid_file}
+            for ((tries = 0; tries < 300; tries++)); do
+              [[ $({ctl} status --json) != *'"phase":"{once}"'* ]] || break
+              sleep 0.05
+            done
+            {"kill -9 $!" if kills else ""}
+            exit 255''')
+        result = run(SWITCH_BOTH, "green", *options, "--front-door", stub, "--socket", self.second.admin_path,
+                     env=with_programs())
+        pid = pid_file.read_text().strip()
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the bgproxyctl that was left behind has ended")
+        return result
+
+    def test_a_ramp_to_which_the_connection_was_lost_is_taken_back(self) -> None:
+        first, _ = self.doors()
+        # Each had green before: a rollback too many would lead there.
+        self.assertCode(self.both("green"), 0)
+        self.assertCode(self.both("blue"), 0)
+        self.assertCode(self.lose_the_first("ramping", "--ramp", "50%:1m", "--wait"), 3, "back to blue")
+        self.assertActive("blue", "blue")
+        self.assertEqual((first.status()["ramp"], first.status()["phase"]), (None, "steady"))
+
+    def test_a_handover_to_which_the_connection_was_lost_is_given_up(self) -> None:
+        first, _ = self.doors()
+        result = self.lose_the_first("holding", "--handover", "--during", "sleep 25", kills=False)
+        self.assertCode(result, 3, "back to blue")
+        self.assertActive("blue", "blue")
+        self.assertEqual((first.status()["hold"], first.status()["generation"]), (None, 0))
+
+    def test_with_no_undo_a_ramp_goes_on_and_is_told_how_to_end(self) -> None:
+        self.doors()
+        result = self.lose_the_first("ramping", "--ramp", "50%:1m", "--wait", "--no-undo")
+        self.assertCode(result, 3, "goes on its way to green", "bgproxyctl rollback")
+        self.assertEqual(self.first.status()["ramp"]["to"], "green")
+
+    def test_where_one_does_not_answer_any_more_it_is_said_what_may_go_on_there(self) -> None:
+        self.doors()
+        self.assertCode(self.break_the_second(f"kill -9 {self.second.pid}; exit 255"), 3,
+                        "may go on", "bgproxyctl rollback")
+        self.second.kill()
+
+    def test_the_ramp_of_somebody_else_is_not_taken_back(self) -> None:
+        self.doors()
+        ramp = f"bgproxyctl --socket {self.second.admin_path} switch green --ramp 50%:1m"
+        self.assertCode(self.break_the_second(ramp), 1, f"taking {self.first.admin_path} back to blue")
+        self.assertActive("blue", "blue")
+        self.assertEqual(self.second.status()["ramp"]["to"], "green")
+
+    def test_a_run_that_is_interrupted_takes_back_what_it_has_begun(self) -> None:
+        for number, is_group, code in ((signal.SIGTERM, False, 143), (signal.SIGINT, True, 130),
+                                       (signal.SIGHUP, False, 129)):
+            with self.subTest(number.name):
+                self.doors()
+                process = subprocess.Popen(
+                    [SWITCH_BOTH, "green", "--ramp", "50%:1m", "--wait", "--socket", self.first.admin_path,
+                     "--socket", self.second.admin_path],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                    env=with_programs(), start_new_session=True,
+                    # A suite that runs in the background ignores it, and who inherits that cannot trap it.
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                try:
+                    wait_until(lambda: self.first.status()["phase"] == "ramping", "the ramp has begun")
+                    (os.killpg if is_group else os.kill)(process.pid, number)
+                    said, _ = process.communicate(timeout=60)
+                finally:
+                    process.kill()
+                self.assertEqual(process.returncode, code, said)
+                self.assertIn(f"taking {self.first.admin_path} back to blue", said)
+                self.assertActive("blue", "blue")
+                self.assertEqual([door.status()["phase"] for door in (self.first, self.second)], ["steady"] * 2)
 
     def test_a_rollback_that_would_lead_to_two_colors_is_refused(self) -> None:
         self.doors()
