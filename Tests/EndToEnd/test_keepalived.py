@@ -312,13 +312,14 @@ class SwitchBoth(Case):
     def test_over_ssh_the_options_arrive_as_they_were(self) -> None:
         self.doors()
         sshd, ssh = self.start_sshd()
-        fronts = [part for door in (self.first, self.second)
-                  for part in ("--front-door", f"{ssh} {harness.BGPROXYCTL} --socket {door.admin_path}")]
+        fronts = ("--front-door", f"{ssh} {harness.BGPROXYCTL} --socket {self.first.admin_path}",
+                  "--socket", self.second.admin_path)
         reason = "it's $HOME; `two`  words"
-        self.assertCode(run(SWITCH_BOTH, "green", *fronts, "--reason", reason), 0)
+        self.assertCode(run(SWITCH_BOTH, "green", *fronts, "--reason", reason, env=with_programs()), 0)
         self.assertEqual([door.receipt()["reason"] for door in (self.first, self.second)], [reason] * 2)
         sshd.__exit__()
-        self.assertCode(run(SWITCH_BOTH, "blue", *fronts), 3, "does not answer", "nothing was changed")
+        self.assertCode(run(SWITCH_BOTH, "blue", *fronts, env=with_programs()), 3, "does not answer",
+                        "nothing was changed")
 
     def test_two_ways_to_one_front_door_are_no_two_front_doors(self) -> None:
         self.doors()
