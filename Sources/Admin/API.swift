@@ -374,7 +374,8 @@ public struct ReloadReport: Codable, Equatable, Sendable {
 public struct EventReport: Codable, Equatable, Sendable {
   public var at: String
   /// switch, drain, drain-changed, settled, pause, resume, hold, handover-given-up, reload, reload-refused, limit,
-  /// target-unreachable, target-up, target-down, bake, bake-passed, bake-failed, ramp, no-way-back, trial-waits, stopping
+  /// target-unreachable, target-up, target-down, bake, bake-passed, bake-failed, ramp, no-way-back, trial-waits,
+  /// state-not-written, state-written, stopping
   public var event: String
   public var message: String
   /// With `switch` and `settled`.

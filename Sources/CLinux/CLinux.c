@@ -379,11 +379,14 @@ int linux_signalfd(const int *signals, int count) {
   return CHECKED(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
-int linux_signalfd_next(int fd) {
+int linux_signalfd_next(int fd, int *pid, uint32_t *uid) {
   struct signalfd_siginfo info;
   ssize_t result = CHECKED(read(fd, &info, sizeof(info)));
   if (result == -EAGAIN) return 0;
-  return result < 0 ? (int)result : (int)info.ssi_signo;
+  if (result < 0) return (int)result;
+  *pid = (int)info.ssi_pid;
+  *uid = info.ssi_uid;
+  return (int)info.ssi_signo;
 }
 
 // ---- Files

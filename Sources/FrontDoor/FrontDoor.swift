@@ -176,7 +176,7 @@ public actor FrontDoor {
   private func begin(_ signals: SignalWatch) {
     do {
       self.signals = signals
-      try signals.start(on: reactor) { [self] in received(signal: $0) }
+      try signals.start(on: reactor) { [self] in received(signal: $0, by: $1) }
       try beginAdmin()
       try beginPublic()
     } catch {
@@ -231,23 +231,22 @@ public actor FrontDoor {
     }
   }
 
-  private func received(signal: SignalWatch.Signal) {
+  private func received(signal: SignalWatch.Signal, by: Requester) {
+    func audit(_ reason: String) {
+      log.info("stop", ["uid": .count(by.uid), "pid": .count(by.pid), "reason": .string(reason)])
+    }
     switch signal {
     case .terminate:
       terminateSignals += 1
       guard terminateSignals == 1 else {
-        log.info("stop", ["reason": "second signal"])
+        audit("second signal")
         removeFiles()
         return reactor.stop()
       }
-      log.info("stop", ["reason": "signal"])
+      audit("signal")
       start { await $0.stop() }
     case .upgrade: log.warning("upgrade-refused", ["reason": "upgrade is not built yet"])
-    case .reload:
-      start {
-        guard case .failure(let error) = await $0.reload(by: nil) else { return }
-        $0.log.error("reload-refused", ["reason": .string(error.error.message)])
-      }
+    case .reload: start { _ = await $0.reload(by: by) }
     }
   }
 

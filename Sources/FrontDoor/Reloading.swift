@@ -9,9 +9,10 @@ import Telemetry
 extension FrontDoor {
   /// All of it is checked, resolved and opened before anything changes; running sessions are not touched. Switches go
   /// on while the file is read and names are looked up, however long that takes.
-  func reload(by requester: Requester?) async -> Result<ReloadReport, ErrorReport> {
+  func reload(by requester: Requester) async -> Result<ReloadReport, ErrorReport> {
     guard let file = launch.configFile else {
-      return .failure(ErrorReport(code: "no-config", message: "started without a config file: nothing to reload"))
+      return .failure(
+        refuse("no-config", "started without a config file: nothing to reload", by: requester))
     }
     await reloadTurn.take()
     defer { reloadTurn.give() }
@@ -26,7 +27,7 @@ extension FrontDoor {
       log.info(
         "reload",
         [
-          "uid": .count(requester?.uid ?? Process.effectiveUserID), "pid": .count(requester?.pid ?? Process.identifier),
+          "uid": .count(requester.uid), "pid": .count(requester.pid),
           "added": .string(report.added.joined(separator: ",")),
           "removed": .string(report.removed.joined(separator: ",")),
           "changed": .string(report.changed.joined(separator: ",")),
@@ -37,10 +38,17 @@ extension FrontDoor {
       retryNames(resolved.failures)
       return .success(report)
     } catch {
-      tallies.reloadsRefused += 1
-      publish("reload-refused", "nothing was changed: \(error)")
-      return .failure(ErrorReport(code: "bad-config", message: "\(error)"))
+      return .failure(refuse("bad-config", "\(error)", by: requester))
     }
+  }
+
+  private func refuse(_ code: String, _ message: String, by requester: Requester) -> ErrorReport {
+    tallies.reloadsRefused += 1
+    log.error(
+      "reload-refused",
+      ["uid": .count(requester.uid), "pid": .count(requester.pid), "reason": .string(message)])
+    publish("reload-refused", "nothing was changed: \(message)")
+    return ErrorReport(code: code, message: message)
   }
 
   private func replace(with new: Settings, _ resolved: [Address: [SocketAddress]]) async throws(StartFailure)

@@ -2,6 +2,7 @@ import EventCore
 import Glibc
 import LinuxIO
 import Relay
+import Switching
 
 /// What has to be done to the process before its first thread starts.
 public struct ProcessSetUp: ~Copyable {
@@ -25,11 +26,11 @@ final class SignalWatch: ReactorHandler, @unchecked Sendable {
 
   // All of it is used on the control thread once that runs.
   private let receiver: SignalReceiver?
-  private var receive: (Signal) -> Void = { _ in }
+  private var receive: (Signal, Requester) -> Void = { _, _ in }
 
   init(_ receiver: consuming SignalReceiver?) { self.receiver = receiver }
 
-  func start(on reactor: Reactor, _ receive: @escaping (Signal) -> Void) throws(Errno) {
+  func start(on reactor: Reactor, _ receive: @escaping (Signal, Requester) -> Void) throws(Errno) {
     self.receive = receive
     switch receiver {
     case .some(let receiver): _ = try reactor.register(receiver.descriptor, for: .readable, self)
@@ -39,15 +40,16 @@ final class SignalWatch: ReactorHandler, @unchecked Sendable {
 
   func ready(_ readiness: Readiness) {
     while let signal = nextSignal() {
-      switch signal {
-      case SIGHUP: receive(.reload)
-      case SIGUSR2: receive(.upgrade)
-      default: receive(.terminate)
+      let by = Requester(uid: signal.uid, pid: signal.pid)
+      switch signal.number {
+      case SIGHUP: receive(.reload, by)
+      case SIGUSR2: receive(.upgrade, by)
+      default: receive(.terminate, by)
       }
     }
   }
 
-  private func nextSignal() -> Int32? {
+  private func nextSignal() -> SignalReceiver.Arrived? {
     switch receiver {
     case .some(let receiver): receiver.next()
     case .none: nil

@@ -186,7 +186,10 @@ extension FrontDoor {
     switchStoredAt = timing.storedAt
     tallies.count(receipt, isRollback: state.previous == nil)
     remember(receipt)
-    publish("switch", "\(from.rawValue) → \(state.active.rawValue)", receipt: receipt)
+    let kind = receipt.automatic ? " (automatic)" : state.previous == nil ? " (rollback)" : ""
+    let reason = terms.reason.map { ": " + $0 } ?? ""
+    publish("switch", "\(from.rawValue) → \(state.active.rawValue)\(kind)\(reason)", receipt: receipt)
+    if !receipt.persisted { publish("state-not-written", "this switch is not on disk: a restart could undo it") }
     if receipt.remaining == 0 {
       settleLast()
     } else if state.trial == nil {
@@ -264,9 +267,11 @@ extension FrontDoor {
     if failure == nil, machine.state == state, writesUnderWay == 0 { isRewriting = false }
     if let failure {
       log.error("state-not-written", ["file": .string(settings.stateFile), "reason": .string(failure)])
+      if isNews("state \(failure)") { publish("state-not-written", "\(settings.stateFile): \(failure)") }
     }
     guard !isRewriting else { return rewriteLater() }
     log.info("state-written", ["file": .string(settings.stateFile)])
+    publish("state-written", "what is in force is on disk again")
     if let last = receipts.last, last.generation == state.generation, !last.persisted {
       receipts[receipts.count - 1].persisted = true
       remember(receipts[receipts.count - 1])

@@ -76,7 +76,7 @@ extension FrontDoor {
     guard let trial = state.trial, let watch else { return }
     lookLater(Self.lookPause)
     let left = max(0, watch.deadline.milliseconds(since: .now()))
-    let time = formatDuration(left < 1000 ? left : (left + 500) / 1000 * 1000)
+    let time = formatDuration(left < 1000 ? (left + 99) / 100 * 100 : (left + 500) / 1000 * 1000)
     if let step = trial.step {
       tellTrial(
         "ramp", state.active.other,

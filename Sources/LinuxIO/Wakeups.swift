@@ -20,9 +20,19 @@ public struct SignalReceiver: ~Copyable, Sendable {
     descriptor = Descriptor(owning: try checked(unsafe linux_signalfd(signals, Int32(signals.count))))
   }
 
-  /// The number of the next signal that arrived; nil where there is none.
-  public func next() -> Int32? {
-    let signal = linux_signalfd_next(descriptor.number)
-    return signal > 0 ? signal : nil
+  /// A signal that arrived, and who sent it.
+  public struct Arrived: Sendable {
+    public let number: Int32
+    /// 0 where the kernel or a terminal sent it.
+    public let pid: Int32
+    public let uid: UInt32
+  }
+
+  /// The next signal that arrived; nil where there is none.
+  public func next() -> Arrived? {
+    var pid: Int32 = 0
+    var uid: UInt32 = 0
+    let number = unsafe linux_signalfd_next(descriptor.number, &pid, &uid)
+    return number > 0 ? Arrived(number: number, pid: pid, uid: uid) : nil
   }
 }

@@ -24,6 +24,8 @@ import Switching
   private(set) var gate = Gate.open
   /// Requests since they were last counted.
   private var uncounted: UInt32 = 0
+  /// Requests that go to another target after they have met a close, and their bytes; until it is connected.
+  private var resent: (requests: UInt16, bytes: UInt16) = (0, 0)
 
   /// The present backend has answered before: it may close while the next request is on its way.
   private var isReused = false
@@ -47,6 +49,11 @@ import Switching
   mutating func takeUncounted() -> UInt32 {
     defer { uncounted = 0 }
     return uncounted
+  }
+
+  mutating func takeResent() -> (requests: UInt16, bytes: UInt16) {
+    defer { resent = (0, 0) }
+    return resent
   }
 
   /// Whether what begins now would go elsewhere: the present backend can be let go of. Decides nothing: a request that
@@ -119,6 +126,7 @@ import Switching
   /// Puts the copy before what waits in the flow. A second time there is no copy: the backend will be a fresh one.
   mutating func sendAgain(by flow: inout Flow, _ lane: inout Lane) {
     guard let copy = unsafe copy else { return }
+    resent = (UInt16(clamping: tracker.outstanding), UInt16(clamping: copied))
     unsafe flow.putBack(UnsafeRawBufferPointer(start: copy, count: Int(copied)), &lane)
     dropCopy(&lane)
   }

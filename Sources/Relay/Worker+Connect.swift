@@ -128,6 +128,14 @@ extension Worker {
       if !isHTTP { counters.begun &+= 1 }
     }
     if !isHTTP { sessions[token].askedAt = loop.now }
+    // For the color they were counted when they came.
+    let resent = sessions[token].exchange.takeResent()
+    if resent.requests > 0 {
+      ledger.count(target: sessions[token].target, isPreview: sessions[token].exchange.isPreview) { counters in
+        counters.requests &+= UInt64(resent.requests)
+        counters.bytesIn &+= UInt64(resent.bytes)
+      }
+    }
     if !sessions[token].exchange.isPreview {
       let time = UInt64(loop.now.microseconds(since: sessions[token].attempt.began))
       ledger.connectTimes[sessions[token].exchange.color].add(microseconds: time)

@@ -60,7 +60,7 @@ class EventsTest(Case):
             receipt = door.switch("green", reason="the release")["lastSwitch"]
             told = watcher.wait("switch")
             self.assertEqual(told["receipt"]["generation"], receipt["generation"])
-            self.assertEqual((told["receipt"]["reason"], told["message"]), ("the release", "blue → green"))
+            self.assertEqual((told["receipt"]["reason"], told["message"]), ("the release", "blue → green: the release"))
             progress = watcher.wait("drain")
             self.assertEqual((progress["drain"]["remaining"], progress["drain"]["initial"]), (1, 1))
             door.post("/v1/drain", extend="1m")

@@ -134,8 +134,8 @@ int linux_eventfd_signal(int fd);
 int linux_eventfd_drain(int fd);
 /// Blocks the given signals for this thread and those it starts, and answers a descriptor that receives them.
 int linux_signalfd(const int *signals, int count);
-/// The next pending signal's number, 0 if none.
-int linux_signalfd_next(int fd);
+/// The next pending signal's number, 0 if none. `pid` and `uid` are of who sent it, 0 where that was the kernel.
+int linux_signalfd_next(int fd, int *pid, uint32_t *uid);
 
 // ---- Terminals ------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ struct TopView: ~Copyable {
         // What has hung up is readable for ever.
         if bytes.isEmpty { return false }
         for key in keyReader.keys(bytes) where !press(key) { return false }
-      case .signals: while let signal = signals.next() { try take(signal) }
+      case .signals: while let signal = signals.next() { try take(signal.number) }
       case .feed: takeAnswers()
       case nil: break
       }
