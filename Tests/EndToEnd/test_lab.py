@@ -424,6 +424,7 @@ class Faults(LabCase):
 
     def test_the_scripts_pass_shellcheck(self) -> None:
         harness.need("shellcheck")
-        answer = subprocess.run(["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *(f"config/lab/{name}" for name in ("up", "down", "status"))],
+        scripts = [f"config/lab/{name}" for name in ("up", "down", "status")]
+        answer = subprocess.run(["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts],
                                 cwd=harness.ROOT, capture_output=True, text=True, check=False, timeout=100)
         self.assertEqual(answer.stdout, "")
