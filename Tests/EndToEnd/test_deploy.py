@@ -18,7 +18,7 @@ from pathlib import Path
 
 import harness
 import web
-from harness import Backend, Program, Task, tagged, wait_until
+from harness import Backend, FrontDoor, Program, Task, tagged, wait_until
 from web import Client, WebCase
 
 DEPLOY = harness.ROOT / "config" / "deploy"
@@ -114,7 +114,7 @@ class Environment:
         """What is neither a release that went live nor part of the furniture."""
         pending = sorted(path.name for path in (self.releases / ".pending").iterdir())
         return pending + sorted({path.name for path in self.releases.iterdir()} - set(self.names())
-                                - {".pending", ".build.lock", ".live.lock", "current"})
+                                - {".pending", ".build.lock", ".live.lock", ".repository", "current"})
 
 
 class Lock:
@@ -287,6 +287,52 @@ class Push(DeployCase):
         self.assertIn("remote: submodules are not deployed", blue.push())
         self.assertLive(blue, "App v1\n")
 
+    def test_submodules_are_said_also_where_they_are_at_the_head_of_a_large_tree(self) -> None:
+        blue = self.environment()
+        commit = blue.commit("App v1\n")
+        blob = blue.git("rev-parse", "HEAD:index.html")
+        entries = [f"160000 {commit} 0\ta", *(f"100644 {blob} 0\tfile-{number:04}" for number in range(2000))]
+        subprocess.run(["git", "update-index", "--index-info"], cwd=blue.work, env=self.variables, check=True,
+                       input="\n".join(entries), text=True, timeout=60)
+        blue.git("commit", "--quiet", "--message", "with a submodule")
+        self.assertIn("remote: submodules are not deployed", blue.push())
+
+    def test_symlink_out_of_the_release_is_refused_unless_that_is_allowed(self) -> None:
+        blue = self.environment()
+        blue.release("App v1\n")
+        (blue.work / "folder").mkdir()
+        link = blue.work / "folder" / "a link"
+        for target in ("/etc/passwd", str(blue.web_root / "index.html"), "../../current", "missing/../../.."):
+            with self.subTest(target):
+                link.unlink(missing_ok=True)
+                link.symlink_to(target)
+                said = blue.release(f"with {target}\n", code=1)
+                self.assertIn(f"remote: refused: folder/a link is a symlink to {target}, out of the release", said)
+                self.assertEqual(blue.served(), "App v1\n")
+                self.assertClean(blue)
+        blue.set("outsideLinks", "maybe")
+        self.assertIn("bgproxy.outsideLinks is 'maybe', neither true nor false", blue.push(code=1))
+        blue.setup("--outside-links")
+        blue.push()
+        self.assertEqual(os.readlink(blue.web_root / "folder" / "a link"), target)
+
+    def test_symlinks_within_the_release_are_deployed(self) -> None:
+        blue = self.environment()
+        (blue.work / "deep" / "er").mkdir(parents=True)
+        for name, target in (("deep/er/up", "../../index.html"), ("deep/root", ".."),
+                             ("deep/er/two", "../root/index.html"), ("later", "made/by the build..d"),
+                             ("loop", "loop"), ("dots", "..a"), ("self", "deep/..")):
+            (blue.work / name).symlink_to(target)
+        blue.release("App v1\n")
+        for name in ("deep/er/up", "deep/root/index.html", "deep/er/two", "self/index.html"):
+            self.assertEqual((blue.web_root / name).read_text(), "App v1\n", name)
+
+    def test_folder_that_is_missing_on_the_server_is_told(self) -> None:
+        blue = self.environment()
+        (blue.releases / ".pending").rmdir()
+        self.assertIn(f"remote: not deployed: the folder {blue.releases}/.pending is missing; run setup-environment",
+                      blue.release("App v1\n", code=1))
+
     def test_old_releases_are_pruned_and_never_what_is_live(self) -> None:
         blue = self.environment("blue", "--keep", "3")
         for number in range(1, 7):
@@ -436,7 +482,8 @@ class Build(DeployCase):
         blue = self.environment()
         programs = self.place / "programs"
         programs.mkdir()
-        for tool in ("bash", "git", "ln", "mv", "mkdir", "rm", "date", "readlink", "dirname", "grep", "id", "sh"):
+        for tool in ("bash", "git", "ln", "mv", "mkdir", "rm", "date", "readlink", "dirname", "grep", "id", "sh",
+                     "realpath", "find", "stat", "timeout"):
             (programs / tool).symlink_to(harness.find_program(tool))
         blue.commit("App v1\n")
         hook = str(blue.repository / "hooks" / "post-receive")
@@ -655,7 +702,68 @@ class IdleOnly(DeployCase):
 
     def test_missing_bgproxyctl_is_named(self) -> None:
         self.green.set("ctl", "/nowhere/bgproxyctl")
-        self.assertRefused(self.green, ".*/nowhere/bgproxyctl, which tells what is live, is missing")
+        self.assertRefused(self.green, ".*/nowhere/bgproxyctl, which tells what is live, is missing, or not executable for")
+        # There, and not executable.
+        self.green.set("ctl", str(self.green.repository / "config"))
+        self.assertRefused(self.green, ".*/config, which tells what is live, is missing, or not executable for")
+
+    def remote_doors(self, *doors: FrontDoor) -> Path:
+        """A program in place of ssh, which reaches a front door by the name of its machine: front0, front1."""
+        place = self.ground / "programs"
+        place.mkdir()
+        for number, door in enumerate(doors):
+            (place / f"front{number}").symlink_to(door.admin_path)
+        ssh = place / "ssh"
+        # Like ssh it hands what follows the name to a shell. What it is asked is written down.
+        ssh.write_text(f"""#!/bin/sh
+while [ "$1" = -o ]; do shift 2; done
+cd {shlex.quote(str(place))} && door=$1 && shift && echo "$door: $*" >>asked
+PATH={Path(harness.BGPROXYCTL).parent}:$PATH BGPROXY_SOCKET=$door exec sh -c "$*"
+""")
+        ssh.chmod(0o755)
+        self.variables["PATH"] = f"{place}:{self.variables['PATH']}"
+        return place
+
+    def test_front_door_on_another_machine_is_asked_by_a_command_of_several_words(self) -> None:
+        place = self.remote_doors(self.door)
+        blue, green = (Environment(self.place, self.variables, color) for color in ("blue", "green"))
+        for environment in (blue, green):
+            environment.setup("--idle-only", "--ctl", "ssh front0 bgproxyctl")
+        self.assertRefused(blue, "blue is live")
+        green.release("App v2\n")
+        self.assertLive(green, "App v2\n")
+        self.assertEqual(set((place / "asked").read_text().splitlines()), {"front0: bgproxyctl 'status' '--json'"})
+        # By the socket's path, which reaches the shell on the other machine as it is.
+        socket = place / "it's a $HOME"
+        socket.symlink_to(self.door.admin_path)
+        green.setup("--idle-only", "--ctl", "ssh nowhere bgproxyctl", "--socket", str(socket))
+        green.release("App v3\n")
+        self.assertLive(green, "App v3\n")
+
+    def test_of_two_front_doors_each_is_asked(self) -> None:
+        other = self.front_door(*(self.enter(Backend(tagged(color))).address for color in ("blue", "green")))
+        self.remote_doors(self.door, other)
+        green = Environment(self.place, self.variables, "green")
+        for _ in range(2):
+            green.setup("--idle-only", "--ctl", "ssh front0 bgproxyctl", "--ctl", "ssh front1 bgproxyctl")
+        green.release("App v1\n")
+        self.assertLive(green, "App v1\n")
+        other.switch("green")
+        self.assertRefused(green, "green is live")
+        self.door.switch("green")
+        other.switch("blue")
+        self.assertRefused(green, "green is live")
+        self.door.switch("blue")
+        green.push()
+        other.stop()
+        self.assertRefused(green, "the front door of 'ssh front1 bgproxyctl' does not say what is live")
+
+    def test_path_of_bgproxyctl_may_have_spaces(self) -> None:
+        program = self.ground / "bgproxyctl"
+        program.symlink_to(harness.BGPROXYCTL)
+        self.green.setup("--idle-only", "--ctl", str(program), "--socket", self.door.admin_path)
+        self.green.release("App v2\n")
+        self.assertLive(self.green, "App v2\n")
 
     def test_other_branches_are_received_by_the_live_color_too(self) -> None:
         self.blue.commit("App v2\n")
@@ -717,8 +825,8 @@ class Setup(DeployCase):
 
     def test_shellcheck_has_nothing_to_say(self) -> None:
         harness.need("shellcheck")
-        done = subprocess.run(["shellcheck", str(DEPLOY / "post-receive"), SETUP], capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run(["shellcheck", "--external-sources", "--source-path=SCRIPTDIR",
+                               str(DEPLOY / "post-receive"), SETUP], capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
     def test_last_line_is_the_command_that_adds_the_remote(self) -> None:
@@ -736,7 +844,7 @@ class Setup(DeployCase):
                 (("--branch", "a..b"), 2, "'a..b'"), (("--web-root", "/"), 2, "/ cannot"),
                 (("--owner", "nobody-at-all"), 1, "no user"), (("--what",), 2, "unknown option --what"),
                 (("--keep",), 2, "--keep needs a value"), (("--web-root", str(self.ground)), 1, "everybody could read"),
-                (("--idle-only", "--ctl", "/nowhere/ctl"), 1, "/nowhere/ctl, which is not installed")):
+                (("--idle-only", "--ctl", "/nowhere/ctl"), 1, "/nowhere/ctl, which is missing here, or not")):
             with self.subTest(arguments):
                 self.assertIn(word, blue.setup(*arguments, code=code))
         self.assertFalse(blue.repository.exists())
@@ -778,7 +886,96 @@ class Setup(DeployCase):
         self.assertIn("remote: deployed main", said.stdout)
         self.assertLive(blue, "App v1\n", commit)
         said = blue.run(str(blue.repository / "hooks" / "post-receive"), "--deploy", code=1)
-        self.assertIn("must belong to who pushes", said.stdout)
+        self.assertIn(f"{blue.repository} belongs to www-data: runuser -u www-data -- ", said.stdout)
+        # Root is not told to run what is the owner's to change.
+        (blue.releases / "current").unlink()
+        (blue.releases / "current").symlink_to("initial")
+        self.assertIn(f"to deploy it: runuser -u www-data -- {blue.repository}/hooks/post-receive --deploy\n",
+                      blue.setup("--owner", "www-data"))
+
+    def owned_by_another(self) -> tuple[Environment, Path]:
+        """An environment in the home of another user, who has become hostile; and a folder that is root's."""
+        harness.need_root()
+        harness.need("runuser")
+        home = self.place / "home"
+        home.mkdir()
+        blue = Environment(self.ground, self.variables, "blue", home / "sites" / "html")
+        blue.repository = home / "sites" / "app"
+        shutil.chown(home, "www-data", "www-data")
+        precious = self.place / "precious"
+        (precious / "html").mkdir(parents=True)
+        (precious / "html" / "index.html").write_text("root's\n")
+        return blue, precious
+
+    def assertUntouched(self, precious: Path) -> None:
+        self.assertEqual(sorted(path.name for path in precious.rglob("*")), ["html", "index.html"])
+        self.assertEqual({path.lstat().st_uid for path in (precious, *precious.rglob("*"))}, {0})
+
+    def test_root_makes_nothing_in_a_folder_to_which_the_owner_has_led_it(self) -> None:
+        blue, precious = self.owned_by_another()
+        blue.setup("--owner", "www-data")
+        owners = {path.lstat().st_uid for path in (blue.web_root.parent, blue.repository, blue.web_root, blue.releases)}
+        self.assertEqual(owners, {blue.repository.stat().st_uid}, "in the owner's folder all is the owner's")
+        hooks = blue.repository / "hooks"
+        hooks.rename(blue.repository / "aside")
+        hooks.symlink_to(precious)
+        self.assertIn(f"{hooks} is a symlink", blue.setup("--owner", "www-data", code=1))
+        self.assertUntouched(precious)
+        blue.web_root.parent.rename(blue.web_root.parent.with_name("aside"))
+        for target in (precious, precious / "html"):
+            with self.subTest(target):
+                blue.web_root.parent.symlink_to(target)
+                self.assertIn(f"www-data cannot make {target}/app", blue.setup("--owner", "www-data", code=1))
+                self.assertUntouched(precious)
+                blue.web_root.parent.unlink()
+
+    def test_root_moves_no_web_root_that_the_owner_has_led_it_to(self) -> None:
+        blue, precious = self.owned_by_another()
+        blue.repository = self.place / "home" / "app"
+        blue.web_root.parent.symlink_to(precious)
+        self.assertIn("www-data cannot make", blue.setup("--owner", "www-data", code=1))
+        self.assertUntouched(precious)
+        # Nor through a symlink of root's that leads to one of the owner's.
+        blue.web_root = self.place / "sites" / "html"
+        blue.web_root.parent.symlink_to("home/sites")
+        self.assertIn("www-data cannot make", blue.setup("--owner", "www-data", code=1))
+        self.assertUntouched(precious)
+        # Not even with the releases in place.
+        (precious / "html.releases").mkdir()
+        shutil.chown(precious / "html.releases", "www-data", "www-data")
+        self.assertIn(f"www-data cannot move {blue.web_root}", blue.setup("--owner", "www-data", code=1))
+        shutil.rmtree(precious / "html.releases")
+        self.assertUntouched(precious)
+
+    def test_folders_on_the_way_are_open_whatever_the_umask_of_root(self) -> None:
+        harness.need_root()
+        harness.need("runuser")
+        blue = Environment(self.ground, self.variables, "blue", self.place / "var" / "www" / "html")
+        blue.repository = self.place / "srv" / "git" / "app"
+        blue.run("sh", "-c", 'umask 077; exec "$@"', "-", SETUP, "--repo", str(blue.repository), "--web-root",
+                 str(blue.web_root), "--color", "blue", "--owner", "www-data")
+        for path in (*blue.repository.parents, *blue.web_root.parents, blue.releases):
+            self.assertEqual(path.stat().st_mode & 0o55, 0o55, path)
+
+    def test_repository_that_the_owner_cannot_reach_is_told(self) -> None:
+        harness.need_root()
+        harness.need("runuser")
+        blue = Environment(self.ground, self.variables, "blue")
+        closed = self.place / "closed"
+        closed.mkdir(mode=0o700)
+        blue.repository = closed / "app"
+        self.assertIn(f"www-data cannot make {blue.repository}: is every folder on the way open to www-data?",
+                      blue.setup("--owner", "www-data", code=1))
+
+    def test_second_repository_for_one_web_root_is_refused_until_the_first_gives_it_up(self) -> None:
+        blue = self.environment()
+        green = Environment(self.ground, self.variables, "green", blue.web_root)
+        self.assertIn(f"{blue.web_root} is deployed to by {blue.repository} (blue) already", green.setup(code=1))
+        self.assertFalse(green.repository.exists())
+        blue.git("config", "--unset", "bgproxy.webRoot", cwd=blue.repository)
+        green.setup()
+        green.release("App v1\n")
+        self.assertLive(green, "App v1\n")
 
 
 class Served(DeployCase):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -35,7 +37,8 @@ class UpAndDown(LabCase):
             self.assertEqual(pushed.returncode, 0, pushed.stdout)
             self.assertRegex(pushed.stdout, rf"remote: deployed main \w+ to {lab.folder}/{color}/www ")
         lab.commit("App v2")
-        self.assertEqual(lab.git("push", "blue", "main").returncode, 0)
+        pushed = lab.git("push", "blue", "main")
+        self.assertEqual(pushed.returncode, 0, pushed.stdout)
         self.assertEqual((page(lab.preview), page(lab.front)), ("App v2", "App v1"))
         switched = lab.ctl("switch", "blue")
         self.assertEqual(switched.returncode, 0, switched.stderr)
@@ -68,6 +71,45 @@ class UpAndDown(LabCase):
         down = lab.run("down")
         self.assertEqual(down.returncode, 0, down.stdout)
         self.check_gone(lab)
+
+    def test_checkout_may_lie_in_a_folder_with_a_space(self) -> None:
+        lab = self.lab(plain=True)
+        checkout = lab.folder.parent / "it's a $checkout"
+        (checkout / ".build").mkdir(parents=True)
+        (checkout / ".build" / "release").symlink_to(harness.BINARIES)
+        shutil.copytree(SCRIPTS.parent, checkout / "config")
+        options = {"environment": {"BGPROXY_BINARIES": ""}}
+        for script in ("up", "status", "down"):
+            done = subprocess.run([str(checkout / "config" / "lab" / script)], **lab._options(dict(options)), timeout=60,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            if script == "up":
+                version = subprocess.run(["bash", "-c", '. "$0/env" && bgproxyctl status', str(lab.folder)], text=True,
+                                         env=lab.environment | {"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+                self.assertIn("green", version.stdout, version.stderr)
+        self.check_gone(lab)
+
+    def test_hook_asks_who_is_live_also_where_its_user_cannot_go_to_the_checkout(self) -> None:
+        lab = self.lab()
+        closed = self.folder() / "two words"
+        closed.mkdir()
+        for name in ("bgproxy", "bgproxyctl"):
+            (closed / name).symlink_to(harness.BINARIES / name)
+        self.assertEqual(closed.parent.stat().st_mode & 0o77, 0, "closed to others")
+        up = lab.run("up", environment={"BGPROXY_BINARIES": str(closed)})
+        self.assertEqual(up.returncode, 0, up.stdout)
+        for color in ("blue", "green"):
+            subprocess.run(["git", "config", "--file", str(lab.folder / color / "sample_app" / "config"),
+                            "bgproxy.deploy", "idle-only"], check=True)
+        pushed = lab.git("push", "green", "main")
+        self.assertIn("remote: refused: green is live", pushed.stdout)
+        pushed = lab.git("push", "blue", "main")
+        self.assertEqual(pushed.returncode, 0, pushed.stdout)
+        # In place of the sentence of a program that is not there: which user cannot run it.
+        (lab.folder / "bin" / "bgproxyctl").chmod(0o644)
+        lab.commit("App v2")
+        self.assertRegex(lab.git("push", "blue", "main").stdout,
+                         rf"refused: .*/bin/bgproxyctl, .*missing, or not executable for {lab.user}")
 
     def test_without_root_the_lab_is_plain_and_says_so(self) -> None:
         lab = self.lab(plain=True)
@@ -320,6 +362,39 @@ class Faults(LabCase):
         self.assertEqual(down.returncode, 0, down.stdout)
         self.assertEqual(lab.leftovers(), [])
 
+    def test_lab_that_was_killed_before_it_had_settings_is_taken_down(self) -> None:
+        lab = self.lab(plain=True)
+        for is_begun in (False, True):
+            lab.folder.mkdir()
+            if is_begun:
+                (lab.folder / "lab.conf").touch()
+            again = lab.run("up")
+            self.assertEqual((again.returncode, "is not finished" in again.stdout), (1, True), again.stdout)
+            self.assertEqual(lab.run("down").returncode, 0)
+            self.assertEqual(lab.leftovers(), [])
+
+    @staticmethod
+    def kill_if_alive(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def test_program_whose_id_is_not_written_down_does_not_outlive_up(self) -> None:
+        lab = self.lab(plain=True)
+        up = lab.start("up")
+        self._stack.callback(up.stdout.close)
+        self._stack.callback(up.wait)
+        self._stack.callback(up.kill)
+        wait_until((lab.folder / "run").exists, "the folder is there", pause=0.001)
+        # Nobody reads from it: `up` stops where it writes the number down.
+        os.mkfifo(lab.folder / "run" / "blue.pid")
+        wait_until(lambda: [command for command in lab.processes().values() if "web-server" in command], "blue is launched")
+        up.kill()
+        up.wait()
+        (lab.folder / "run" / "blue.pid").unlink()
+        for pid in lab.processes():
+            self._stack.callback(self.kill_if_alive, pid)
+        wait_until(lambda: not lab.processes(), "nothing runs any more")
+
     def test_apache_that_is_down_at_a_deployment_costs_the_users_nothing(self) -> None:
         lab = self.lab_that_is_up()
         for color in ("blue", "green"):
@@ -349,6 +424,7 @@ class Faults(LabCase):
 
     def test_the_scripts_pass_shellcheck(self) -> None:
         harness.need("shellcheck")
-        answer = subprocess.run(["shellcheck", "-x", *(f"config/lab/{name}" for name in ("up", "down", "status"))],
+        scripts = [f"config/lab/{name}" for name in ("up", "down", "status")]
+        answer = subprocess.run(["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts],
                                 cwd=harness.ROOT, capture_output=True, text=True, check=False, timeout=100)
         self.assertEqual(answer.stdout, "")

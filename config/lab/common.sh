@@ -4,6 +4,7 @@
 # A lab is a folder:
 #   lab.conf               its settings: written first, so that `down` knows a lab that was never finished
 #   env                    for the user's shell: `. DIR/env`
+#   bin/                   the bgproxyctl that the hooks ask
 #   sample_app/            the application's repository, with the remotes blue and green
 #   blue/, green/          the two servers: the bare repository sample_app and the web root www of each
 #   bgproxy.json5, conf/   what the programs are configured with
@@ -87,6 +88,12 @@ read_folder() {
     esac
   done
   settle_folder
+}
+
+# Whether this is a lab whose `up` was killed, or is, before it had written the settings.
+is_unsettled() {
+  [ -d "$folder" ] && [ -O "$folder" ] && [ ! -s "$folder/lab.conf" ] &&
+    [ -z "$(find "$folder" -mindepth 1 ! -path "$folder/lab.conf" -print -quit)" ]
 }
 
 # Reads the settings of the lab in `folder`, as `up` has written them; false where there is none.
