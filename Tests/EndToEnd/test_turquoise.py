@@ -267,6 +267,30 @@ class SharedDatabase:
         self.refuses(lab, "migrate stop-old", "1 different", "the two structures differ")
         self.refuses(lab, "lab start green v2", "v2 does not work with a database at stage filled")
 
+    def test_an_answer_of_v2_is_of_one_moment_and_the_ledger_looks_at_all_of_it(self) -> None:
+        lab = self.up()
+        self.does(lab, "migrate expand")
+        # Nobody has written yet, so there is nothing to copy.
+        self.sql(lab, "UPDATE migration SET stage = 'new-only'")
+        self.release(lab, "green", "v2")
+        load = self.enter(Load(lab, "--readers", "3", "--pause", "0"))
+        load.goes_on(1500)
+        self.check_load(load)
+        load = self.enter(Load(lab, "--pause", "0"))
+        load.goes_on()
+        # Nobody deletes a person meanwhile.
+        load.process.send_signal(signal.SIGSTOP)
+        self.sql(lab, "INSERT INTO phones SELECT person, 2, 'x' FROM phones WHERE position = 1")
+        load.process.send_signal(signal.SIGCONT)
+        load.goes_on()
+        result = load.finish()
+        self.assertIn("is of two writes", str(result["failures"]))
+        self.assertIn("'x'", str(result["failures"]))
+        self.refuses(lab, "lab stop blue && migrate contract", "surplus", "no place for")
+        self.does(lab, "migrate status", "stage new-only")
+        self.sql(lab, "DELETE FROM phones WHERE position = 2")
+        self.does(lab, "migrate contract", "0 surplus", "stage contracted")
+
 
 class OnPostgreSQL(SharedDatabase, LabCase):
     def prepare(self) -> None:
