@@ -444,6 +444,15 @@ class OnSQLite(SharedDatabase, LabCase):
             with listening(address):
                 self.refuses(lab, up, "Address already in use" if address == lab.listen[2] else address)
             self.assertFalse(lab.folder.exists(), "it has taken down what was up already")
+        # What somebody else puts there at the last moment, in a folder like /tmp.
+        elsewhere, tools = self.folder() / "elsewhere", self.folder()
+        elsewhere.mkdir()
+        (tools / "mkdir").write_text(f'#!/bin/sh\nln -sn {elsewhere} {lab.folder}\nexec /bin/mkdir "$@"\n')
+        (tools / "mkdir").chmod(0o755)
+        self.refuses(lab, f"PATH={tools}:$PATH {up}", "another user")
+        self.assertEqual(list(elsewhere.iterdir()), [])
+        self.refuses(lab, up, "another user")
+        lab.folder.unlink()
         lab.folder.mkdir()
         (lab.folder / "mine").touch()
         self.refuses(lab, up, "is not empty")
