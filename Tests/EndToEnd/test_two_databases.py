@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import urllib.error
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness import PATIENCE, Task, wait_until
@@ -27,6 +30,43 @@ class TwoDatabases(LabCase):
 
     def psql(self, lab: Lab, color: str, query: str) -> str:
         return self.does(lab, f'psql -qXAt -v ON_ERROR_STOP=1 "$TURQUOISE_{color.upper()}" -c "{query}"').strip()
+
+    def session(self, lab: Lab, color: str, statements: str, options: str = "") -> subprocess.Popen[str]:
+        """A psql that has done this, and stays; what is written to it is done, too."""
+        address = lab.run(f'echo "$TURQUOISE_{color.upper()}"').stdout.strip() + options
+        process = subprocess.Popen(["psql", "-qXAt", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        process.stdin.write(f"{statements};\n\\echo done\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), "done\n", statements)
+        return process
+
+    def rights(self, lab: Lab, color: str) -> str:
+        return self.psql(lab, color, "SELECT string_agg(privilege_type, ' ' ORDER BY privilege_type) "
+                                     "FROM information_schema.role_table_grants "
+                                     "WHERE grantee = 'app' AND table_name = 'people'")
+
+    @contextlib.contextmanager
+    def held_at(self, lab: Lab, command: str) -> Iterator[None]:
+        """Green's database begins this command and does not come to its end: within, a handover from blue to green
+        stands there. It is killed afterwards."""
+        number = lab.folder / "catch-up"
+        number.unlink(missing_ok=True)
+        self.psql(lab, "green", "CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS "
+                                "'BEGIN PERFORM pg_sleep(600); END'; CREATE EVENT TRIGGER hold ON ddl_command_start "
+                                f"WHEN TAG IN ('{command}') EXECUTE FUNCTION hold()")
+        handover = Task(lab.run, f"echo $$ >{number}.part; mv {number}.part {number}; "
+                                 "exec replica catch-up --from blue --to green")
+        waiting = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        wait_until(lambda: self.psql(lab, "green", f"SELECT count(*) {waiting}") == "1", f"{command} is begun")
+        yield
+        os.kill(int(number.read_text()), signal.SIGKILL)
+        self.assertEqual(handover.result(PATIENCE).returncode, -signal.SIGKILL)
+        self.psql(lab, "green", f"SELECT pg_terminate_backend(pid) {waiting}")
+        for color in ("blue", "green"):
+            wait_until(lambda: self.psql(lab, color, "SELECT count(*) FROM pg_stat_activity "
+                                         "WHERE application_name = 'turquoise replica'") == "0", "it has gone")
+        self.psql(lab, "green", "DROP EVENT TRIGGER hold; DROP FUNCTION hold")
 
     def check_equal(self, lab: Lab) -> None:
         wait_until(lambda: lab.run("replica check").returncode == 0, "the one that follows has the last rows, too")
@@ -101,6 +141,70 @@ class TwoDatabases(LabCase):
         self.check_load(load)
         self.check_equal(lab)
 
+    def test_a_handover_that_is_killed_where_neither_is_written_is_taken_up_again_in_either_direction(self) -> None:
+        lab = self.replicated()
+        person = lab.ask("POST", "/people", {"name": "a", "phone": "1"})["id"]
+        with self.held_at(lab, "GRANT"):
+            self.refuses(lab, "replica catch-up --from blue --to green", "another replica command is at work")
+            self.refuses(lab, "replica setup --from blue --to green", "another replica command is at work")
+        self.check_write_refused(lab)
+        self.does(lab, "replica status", "neither is written")
+        # Back to what was written before: the front door has not switched.
+        self.does(lab, "replica catch-up --from green --to blue", "blue is written")
+        lab.ask("PUT", f"/people/{person}", {"name": "a", "phone": "2"})
+        self.check_equal(lab)
+        self.assertEqual(self.rights(lab, "blue"), "DELETE INSERT SELECT UPDATE")
+        # Or on to where it was to go.
+        with self.held_at(lab, "GRANT"):
+            pass
+        self.check_write_refused(lab)
+        self.does(lab, "bgproxyctl switch green --handover --during 'replica catch-up'", "green is written")
+        lab.ask("PUT", f"/people/{person}", {"name": "a", "phone": "3"})
+        self.check_equal(lab)
+        self.does(lab, "bgproxyctl switch blue --handover --during 'replica catch-up'", "1 sequence set")
+        # Later, green is written and still follows.
+        for again in ("bgproxyctl switch green --handover --during 'replica catch-up'",
+                      "replica catch-up --from green --to blue"):
+            with self.held_at(lab, "ALTER SUBSCRIPTION"):
+                pass
+            self.check_write_refused(lab)
+            self.does(lab, again)
+            lab.ask("PUT", f"/people/{person}", {"name": "a", "phone": again})
+            self.check_equal(lab)
+            if lab.status()["active"] == "green":
+                self.does(lab, "bgproxyctl switch blue --handover --during 'replica catch-up'", "1 sequence set")
+
+    def test_setting_up_keeps_the_preview_from_writing_before_it_looks_and_can_be_repeated(self) -> None:
+        lab = self.lab()
+        self.does(lab, "config/lab/turquoise/lab up --separate")
+        # Two rights fewer than usual, which a handover is not to give.
+        for color in ("blue", "green"):
+            self.psql(lab, color, "REVOKE DELETE ON people FROM app")
+        lab.ask("POST", "/people", {"name": "a", "phone": "1"})
+        writer = self.session(lab, "green", "BEGIN; INSERT INTO people (name) VALUES ('stray')")
+        setup = Task(lab.run, "replica setup --from blue --to green")
+        wait_until(lambda: self.psql(lab, "green", "SELECT count(*) FROM pg_locks WHERE NOT granted "
+                                     "AND relation = 'people'::regclass") == "1", "it waits for who writes")
+        writer.communicate("COMMIT;\n", timeout=PATIENCE)
+        answer = setup.result(PATIENCE)
+        self.assertEqual((answer.returncode, answer.stdout), (1, "replica: green has rows of its own\n"))
+        self.assertEqual(self.rights(lab, "green"), "INSERT SELECT UPDATE", "as before")
+        self.psql(lab, "green", "DELETE FROM people; ALTER TABLE people RENAME COLUMN name TO nom")
+        self.refuses(lab, "replica setup --from blue --to green --limit 1s", "has not copied all rows")
+        self.assertEqual(self.rights(lab, "green"), "SELECT")
+        self.psql(lab, "green", "ALTER TABLE people RENAME COLUMN nom TO name")
+        for _ in range(2):
+            self.does(lab, "replica setup --from blue --to green", "1 people copied")
+        self.refuses(lab, "replica setup --from green --to blue", "green follows blue")
+        for target, other in (("green", "blue"), ("blue", "green")):
+            self.does(lab, f"bgproxyctl switch {target} --handover --during 'replica catch-up'", "1 sequence set")
+            self.assertEqual((self.rights(lab, target), self.rights(lab, other)), ("INSERT SELECT UPDATE", "SELECT"))
+        # One that is connected and has not told yet how far it is.
+        self.psql(lab, "green", "ALTER SUBSCRIPTION people_in DISABLE")
+        self.session(lab, "blue", "", "&replication=database&application_name=people_in")
+        wait_until(lambda: "None" in (said := self.does(lab, "replica status")) or "has not said" in said, "it is seen")
+        self.assertIn("(switched off)", self.does(lab, "replica status", "has not said yet"))
+
     def test_rows_of_one_database_are_neither_overwritten_by_setting_up_nor_by_a_flip_without_catching_up(self) -> None:
         lab = self.lab()
         self.does(lab, "config/lab/turquoise/lab up --separate")
@@ -113,8 +217,7 @@ class TwoDatabases(LabCase):
         lab.ask("PUT", f"/people/{person}", {"name": "a", "phone": "2"})
         self.does(lab, "bgproxyctl rollback")
         self.check_write_refused(lab)
-        self.refuses(lab, "BGPROXY_FROM=blue BGPROXY_TO=green replica catch-up", "green does not follow blue")
-        self.does(lab, "bgproxyctl switch green")
+        self.does(lab, "bgproxyctl switch green --handover --during 'replica catch-up'", "green is written already")
         self.assertEqual(lab.ask("PUT", f"/people/{person}", {"name": "a", "phone": "3"})["phone"], "3")
         # The parts without a switch, as after one that failed at the very end; and back.
         self.does(lab, "replica catch-up --from green --to blue")
