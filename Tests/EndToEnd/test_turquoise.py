@@ -172,7 +172,7 @@ class LabCase(Case):
                 load = self.enter(Load(lab))
             for command, expected in self._commands(block) if kind == "console" else ():
                 if load:
-                    load.goes_on()
+                    load.goes_on(15)
                 for old, new in (replace or {}).items():
                     command = command.replace(old, new)
                 answer = self._answer(lab, self._here(lab, command), self._shape(lab, expected))
@@ -303,7 +303,7 @@ class OnPostgreSQL(SharedDatabase, LabCase):
         lab = self.up()
         self.to_turquoise(lab)
         load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
-        for _ in range(5):
+        for _ in range(3):
             load.goes_on()
             self.does(lab, "migrate backfill --batch 20 && migrate back", "0 different")
         self.check_load(load)
