@@ -172,7 +172,7 @@ class LabCase(Case):
                 load = self.enter(Load(lab))
             for command, expected in self._commands(block) if kind == "console" else ():
                 if load:
-                    load.goes_on()
+                    load.goes_on(15)
                 for old, new in (replace or {}).items():
                     command = command.replace(old, new)
                 answer = self._answer(lab, self._here(lab, command), self._shape(lab, expected))
@@ -244,7 +244,7 @@ class SharedDatabase:
         print(f"{type(self).__name__}: {result['requests']} requests through the whole migration, the longest took "
               f"{result['longestMilliseconds']} ms", file=sys.stderr)
 
-    def test_steps_in_a_wrong_order_and_releases_at_a_wrong_stage_are_refused(self) -> None:
+    def test_steps_in_a_wrong_order_are_refused_and_an_answer_of_v2_is_of_one_moment(self) -> None:
         lab = self.up()
         for step in ("backfill", "stop-old", "contract"):
             self.refuses(lab, f"migrate {step}", f"{step} comes after", "stage start")
@@ -266,6 +266,27 @@ class SharedDatabase:
         self.sql(lab, "UPDATE migration SET stage = 'filled'")
         self.refuses(lab, "migrate stop-old", "1 different", "the two structures differ")
         self.refuses(lab, "lab start green v2", "v2 does not work with a database at stage filled")
+        # In the same lab, as each takes its time to build: an answer of v2 is of one moment, and the ledger looks at all
+        # of it. Contract compares first.
+        self.sql(lab, "UPDATE migration SET stage = 'new-only'")
+        self.release(lab, "green", "v2")
+        load = self.enter(Load(lab, "--readers", "3", "--pause", "0"))
+        load.goes_on(1500)
+        self.check_load(load)
+        load = self.enter(Load(lab, "--pause", "0"))
+        load.goes_on()
+        # Nobody deletes a person meanwhile.
+        load.process.send_signal(signal.SIGSTOP)
+        self.sql(lab, "INSERT INTO phones SELECT person, 2, 'x' FROM phones WHERE position = 1")
+        load.process.send_signal(signal.SIGCONT)
+        load.goes_on()
+        result = load.finish()
+        self.assertIn("is of two writes", str(result["failures"]))
+        self.assertIn("'x'", str(result["failures"]))
+        self.refuses(lab, "lab stop blue && migrate contract", "surplus", "no place for")
+        self.does(lab, "migrate status", "stage new-only")
+        self.sql(lab, "DELETE FROM phones WHERE position = 2")
+        self.does(lab, "migrate contract", "0 surplus", "stage contracted")
 
 
 class OnPostgreSQL(SharedDatabase, LabCase):
@@ -279,7 +300,7 @@ class OnPostgreSQL(SharedDatabase, LabCase):
         lab = self.up()
         self.to_turquoise(lab)
         load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
-        for _ in range(5):
+        for _ in range(3):
             load.goes_on()
             self.does(lab, "migrate backfill --batch 20 && migrate back", "0 different")
         self.check_load(load)
@@ -420,6 +441,15 @@ class OnSQLite(SharedDatabase, LabCase):
             with listening(address):
                 self.refuses(lab, up, "Address already in use" if address == lab.listen[2] else address)
             self.assertFalse(lab.folder.exists(), "it has taken down what was up already")
+        # What somebody else puts there at the last moment, in a folder like /tmp.
+        elsewhere, tools = self.folder() / "elsewhere", self.folder()
+        elsewhere.mkdir()
+        (tools / "mkdir").write_text(f'#!/bin/sh\nln -sn {elsewhere} {lab.folder}\nexec /bin/mkdir "$@"\n')
+        (tools / "mkdir").chmod(0o755)
+        self.refuses(lab, f"PATH={tools}:$PATH {up}", "another user")
+        self.assertEqual(list(elsewhere.iterdir()), [])
+        self.refuses(lab, up, "another user")
+        lab.folder.unlink()
         lab.folder.mkdir()
         (lab.folder / "mine").touch()
         self.refuses(lab, up, "is not empty")
