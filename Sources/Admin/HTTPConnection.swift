@@ -101,7 +101,14 @@ final class HTTPConnection: ReactorHandler {
     }
   }
 
-  var waitingBytes: Int { output.count - outputStart + tail.count - tailStart }
+  /// Of its own.
+  var waitingBytes: Int { output.count - outputStart }
+
+  /// What it may share with others, named by its place in memory.
+  var waitingBody: (identity: UInt, size: Int)? {
+    if tail.isEmpty { return nil }
+    return unsafe tail.withUnsafeBufferPointer { (UInt(bitPattern: $0.baseAddress), $0.count) }
+  }
 
   private var isFlushed: Bool { outputStart == output.count && tailStart == tail.count }
 

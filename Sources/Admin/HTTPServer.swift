@@ -14,7 +14,7 @@ public final class HTTPServer: ReactorHandler {
     public var bodyBytes = 64 * 1024
     /// Of one answer: the sessions of a busy front door, some 300 bytes each.
     public var answerBytes = 64 * 1024 * 1024
-    /// Of all answers that wait for their readers, counted for each reader, beside the first that waits.
+    /// Of all answers that wait for their readers; one that several wait for counts once.
     public var waitingBytes = 256 * 1024 * 1024
     /// From the first byte of a request to its last.
     public var requestMilliseconds: Int64 = 10_000
@@ -184,7 +184,15 @@ public final class HTTPServer: ReactorHandler {
   // MARK: Connections
 
   /// Of answers that wait for their readers.
-  var waitingBytes: Int { connections.values.reduce(0) { $0 + $1.waitingBytes } }
+  var waitingBytes: Int {
+    var bytes = 0
+    var shared: [UInt: Int] = [:]
+    for connection in connections.values {
+      bytes += connection.waitingBytes
+      if let body = connection.waitingBody { shared[body.identity] = body.size }
+    }
+    return shared.values.reduce(bytes, +)
+  }
 
   func handle(_ request: HTTPRequest, _ id: ResponseID) { handler(request, id) }
 

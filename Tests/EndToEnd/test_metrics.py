@@ -291,6 +291,14 @@ class CountTest(WithMetrics):
                 metrics = self.metrics(door)
                 self.assertEqual(metrics.sum("bgproxy_sent_bytes_total", listener="web"), 111)
                 self.assertEqual(metrics.sum("bgproxy_connections", listener="web"), 2)
+                old.close()
+                wait_until(lambda: self.metrics(door).sum("bgproxy_connections", listener="web") == 1, "the old one ends")
+                # The first finds the departed listener without sessions, the next gives up its targets' lines.
+                for _ in range(3):
+                    door.post("/v1/reload")
+                    metrics = self.metrics(door)
+                    self.assertEqual(metrics.sum("bgproxy_sent_bytes_total", listener="web"), 111, "it never falls")
+                    self.assertEqual(metrics.sum("bgproxy_connections_total", listener="web"), 2)
 
     def test_failures_are_counted_where_they_happen(self) -> None:
         dead = f"127.0.0.1:{free_port()}"
@@ -340,6 +348,7 @@ class CountTest(WithMetrics):
         for _ in range(2):
             self.assertEqual(harness.color_of(door.address("raw")), "hello")
         connect(door.address("web")).close()
+        door.switch("green")
         wait_until(lambda: self.metrics(door).sum("bgproxy_session_duration_seconds_count") == 6, "all have ended")
         metrics = self.metrics(door)
         self.assertEqual(metrics.sum("bgproxy_first_byte_duration_seconds_count", protocol="http", color="blue"), 6)
@@ -459,6 +468,30 @@ class ReaderTest(WithMetrics):
                 self.assertTrue(harness.says_back(sock))
         self.assertEqual(self.metrics(door).sum("bgproxy_readers_dropped_total"), 2)
         self.assertTrue(stuck.fileno() > 0 and events.fileno() > 0)
+
+    def test_many_readers_share_an_answer_and_operators_do_not_wait_for_them(self) -> None:
+        backend = self.enter(Backend(echo))
+        targets = [f"127.0.0.1:{port}" for port in range(1, 65)]
+        listeners = [{"name": f"listener-{number}", "bind": "127.0.0.1:0", "blue": targets, "green": targets,
+                      "preview": "127.0.0.1:0"} for number in range(20)]
+        listeners.append({"name": "main", "bind": "127.0.0.1:0", "blue": [backend.address], "green": [backend.address]})
+        door = self.serving(listeners=listeners)
+        size = len(self.metrics(door).text)
+        self.assertGreater(size, 4 * harness.MIB)
+        before = door.memory()
+        readers = []
+        for _ in range(30):
+            sock = self.enter(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            host, port = self.address(door).rsplit(":", 1)
+            sock.connect((host, int(port)))
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            readers.append(sock)
+        for sock in readers:
+            sock.settimeout(harness.PATIENCE)
+            self.assertIn(b" 200 ", harness.read_line(sock))
+        self.assertEqual(door.switch("green")["active"], "green")
+        self.assertLess(door.memory() - before, 10 * size, "thirty readers hold a few readings, not thirty")
 
     def test_a_reader_whose_machine_is_gone_does_not_stay_for_ever(self) -> None:
         backend = self.enter(Backend(echo))
