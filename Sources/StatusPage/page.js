@@ -81,6 +81,10 @@ function speaksHTTP(status) {
 
 const other = (color) => (color === "blue" ? "green" : "blue");
 const onTrial = (status) => status.bake?.color ?? status.ramp?.to ?? null;
+/// Clients are sent there.
+const serves = (status, color) => color === status.active || color === onTrial(status);
+/// A release that is watched drains nothing, so that its clients could go back.
+const isKept = (status, color) => status.bake !== null && color === other(status.bake.color);
 
 // MARK: Numbers and times in words
 
@@ -96,8 +100,9 @@ const plural = (count, one, many = `${one}s`) => `${whole.format(count)} ${count
 
 /// One decimal below 100 where it says something, none above.
 function short(value) {
+  if (value > 0 && value < 0.05) return "<0.1";
   if (value >= 99.95 || Math.abs(value - Math.round(value)) < 0.05) return whole.format(Math.round(value));
-  return value < 0.05 ? "<0.1" : value.toFixed(1);
+  return value.toFixed(1);
 }
 
 function bytes(value) {
@@ -236,14 +241,7 @@ function findings(status) {
       causeText(last.cause));
   }
   if (status.phase === "stopping") add(true, "stopping", "The front door is stopping: it takes no new sessions");
-  const told = new Set();
-  for (const { at, event, message } of status.recent.events) {
-    const isNews = ["limit", "no-way-back", "trial-waits"].includes(event) && now() - time(at) < MINUTE * 1000;
-    if (isNews && !told.has(message)) {
-      told.add(message);
-      add(true, `event ${message}`, message);
-    }
-  }
+  addNews(status, add);
   return found.sort((a, b) => b.isBad - a.isBad);
 }
 
@@ -263,23 +261,33 @@ function addHealth(status, color, add) {
   }
 }
 
-/// More than one in a hundred is bad, where the color is still in use.
+/// Listener by listener, each by its own traffic: that of a busy one would hide that another is broken. A client that was
+/// turned away is bad; else more than one in a hundred is, where the color is still in use.
 function addFailures(status, color, add) {
-  const requests = total(color, "requests", MINUTE);
-  const sessions = total(color, "accepted", MINUTE);
-  const isInUse = color === status.active || color === onTrial(status) || status.colors[color].sessions > 0;
-  const count = (figure, one, many, all, unit) => {
-    const failed = total(color, figure, MINUTE);
-    if (!failed) return;
-    const share = all > failed ? ` (${short((failed / all) * 100)} % of ${plural(all, unit)})` : "";
-    add(isInUse && failed > all / 100, `${figure} ${color}`,
-      `${color}: ${plural(failed, one, many)} in the last minute${share}`);
-  };
-  const isHTTP = requests > 0;
-  count("connectFailures", "connect failure", "connect failures", isHTTP ? requests : sessions,
-    isHTTP ? "request" : "new session");
-  count("resets", "session reset by its target", "sessions reset by their target", sessions, "new session");
-  count("serverErrors", "5xx answer", "5xx answers", requests, "request");
+  const isInUse = serves(status, color) || status.colors[color].sessions > 0;
+  for (const { name, colors: { [color]: figures } } of status.recent.lastMinute) {
+    const where = status.listeners.length > 1 ? `${color}, listener ${name}` : color;
+    const isHTTP = status.listeners.find((listener) => listener.name === name)?.protocol === "http";
+    const sessions = [figures.sessions, "new session"];
+    const requests = [figures.requests, "request"];
+    const count = (figure, one, many, [all, unit]) => {
+      const failed = figures[figure];
+      if (!failed) return;
+      const turnsAway = figure === "connectFailures" && serves(status, color);
+      const share = all ? ` (${percent(Math.min(1, failed / all))} of ${plural(all, unit)})` : "";
+      add(turnsAway || (isInUse && failed > all / 100), `${figure} ${color} ${name}`,
+        `${where}: ${plural(failed, one, many)} in the last minute${share}`);
+    };
+    count("connectFailures", "client found no target", "clients found no target", isHTTP ? requests : sessions);
+    const early = isHTTP ? "request" : "session";
+    count("earlyResets", `${early} broken off before an answer`, `${early}s broken off before an answer`,
+      isHTTP ? requests : sessions);
+    // Those that were early are told already.
+    if (figures.resets > figures.earlyResets) {
+      count("resets", "session reset by its target", "sessions reset by their target", sessions);
+    }
+    count("serverErrors", "5xx answer", "5xx answers", requests);
+  }
 }
 
 function addHold({ hold, held }, add) {
@@ -290,6 +298,29 @@ function addHold({ hold, held }, add) {
   const what = hold.handover ? `A handover to ${hold.handover} holds the traffic` : "Traffic is paused";
   const who = held ? plural(held, "client waits", "clients wait") : "nobody waits yet";
   add(held > 0, `hold ${hold.since} ${held > 0}`, `${what}: ${who}, it goes on by itself in ${left(hold.until)}`);
+}
+
+/// What only events tell of.
+function addNews({ recent, lastSwitch }, add) {
+  const lastOf = (...names) => recent.events.findLast(({ event }) => names.includes(event));
+  const isWithin = ({ at }, seconds) => now() - time(at) < seconds * 1000;
+  const told = new Set();
+  for (const event of recent.events) {
+    const isNews = ["limit", "no-way-back", "trial-waits"].includes(event.event) && isWithin(event, MINUTE);
+    if (isNews && !told.has(event.message)) {
+      told.add(event.message);
+      add(true, `event ${event.message}`, event.message);
+    }
+  }
+  const state = lastOf("state-not-written", "state-written");
+  // A switch that is not on disk is told already.
+  if (state?.event === "state-not-written" && lastSwitch?.persisted !== false) {
+    add(true, "state", `The state is not on disk: ${state.message}`);
+  }
+  const reload = lastOf("reload", "reload-refused");
+  if (reload?.event === "reload-refused" && isWithin(reload, WINDOW)) {
+    add(false, `reload ${reload.at}`, `The reload at ${when(time(reload.at))} was refused: ${reload.message}`);
+  }
 }
 
 /// What would be left at the deadline if the drain went on as it has gone so far.
@@ -319,11 +350,18 @@ function showHeadline(status) {
     return;
   }
   const { active, switchedAt, ramp, version, pid, startedAt, generation } = status;
-  show(part("headline"), make("span", { class: `name ${active}` }, mark(active), active), " is live");
+  const but = restriction(status);
+  show(part("headline"), make("span", { class: `name ${active}` }, mark(active), active), " is live",
+    but ? make("span", { class: "watch" }, `, ${but}`) : []);
   const since = switchedAt ? ["since ", moment(switchedAt), ` (${ago(switchedAt)})`] : ["no switch yet"];
   show(part("standing"), since, " · ", make("b", {}, phaseText(status)),
     ramp ? ` · ${ramp.to} gets ${status.share[ramp.to]} % of new ${speaksHTTP(status) ? "clients" : "sessions"}` : "");
   show(part("about"), `bgproxy ${version} · pid ${pid} · up ${ago(startedAt)} · generation ${generation}`);
+}
+
+/// What those must know who read nothing but which color is live.
+function restriction({ phase, hold }) {
+  return phase === "stopping" ? "the front door stops" : hold ? "traffic is held" : "";
 }
 
 function phaseText({ phase, active, drain, hold }) {
@@ -355,6 +393,7 @@ function badges(status, color) {
   if (color === status.active) list.push(["live", (isLost() ? "was live" : "LIVE") + share]);
   if (color === onTrial(status)) list.push(["trial", `on trial${color === status.active ? "" : share}`]);
   if (report.draining) list.push(["draining", "draining"]);
+  if (isKept(status, color)) list.push(["kept", "kept for the way back"]);
   if (!list.length) list.push(["idle", "idle"]);
   return list.map(([kind, text]) => make("span", { class: `badge ${kind}` }, text));
 }
@@ -506,7 +545,8 @@ function announce(status, found) {
 function showOutside(status, found) {
   const bad = found.filter(({ isBad }) => isBad).length;
   const title = isLost() ? "✕ no answer · bgproxy"
-    : `${status.active === "blue" ? "■" : "●"} ${status.active} is live${bad ? ` · ${bad} wrong` : ""} · bgproxy`;
+    : [`${status.active === "blue" ? "■" : "●"} ${status.active} is live`, restriction(status), bad && `${bad} wrong`,
+      "bgproxy"].filter(Boolean).join(" · ");
   if (document.title !== title) document.title = title;
   const [shape, color] = status?.active === "blue" ? ['<rect x="2" y="2" width="12" height="12" rx="2"', "#2563c9"]
     : ['<circle cx="8" cy="8" r="7"', "#2f9e5b"];

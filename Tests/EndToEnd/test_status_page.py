@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import harness
 from browser import Browser, Page
-from harness import Backend, FrontDoor, tagged, wait_until
+from harness import Backend, FrontDoor, connect, read_all, reset, tagged, wait_until
 from scripted import Message, WebBackend
+from test_disk import SmallDisk
 from test_health import QUICK
 from test_release import Load, ReleaseCase
 
@@ -66,6 +70,23 @@ class PageCase(ReleaseCase):
     def check_fits(self, page: Page) -> None:
         width = page.evaluate("innerWidth")
         self.assertLessEqual(page.evaluate("document.scrollingElement.scrollWidth"), width, f"at {width} px")
+        # What runs over the edge of its card is no reason to scroll, but is cut or covered by what is beside it.
+        over = page.evaluate("""(() => {
+          const over = [];
+          for (const box of document.querySelectorAll('#state, .card, .card dl > div, .doing')) {
+            const style = getComputedStyle(box);
+            const edge = box.getBoundingClientRect().right - parseFloat(style.paddingRight) + 0.5;
+            const texts = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+            while (texts.nextNode()) {
+              if (texts.currentNode.parentElement.closest('.unseen, .targets thead')) continue;
+              const range = document.createRange();
+              range.selectNodeContents(texts.currentNode);
+              if (range.getBoundingClientRect().right > edge) over.push(texts.currentNode.data);
+            }
+          }
+          return over;
+        })()""")
+        self.assertEqual(over, [], f"at {width} px")
 
 
 class Watching(PageCase):
@@ -147,6 +168,107 @@ class Watching(PageCase):
         wait_until(lambda: page.evaluate("document.getElementById('progress').hidden"), "nothing is under way")
         self.check_peaceful(page, door)
 
+    def two_listeners(self, blue: str, **settings: object) -> FrontDoor:
+        """`web` with protocol http, which works; `tls` with protocol tcp, whose blue is at that address."""
+        web = self.enter(WebBackend("blue")).address
+        green = self.enter(Backend(tagged("green"))).address
+        return self.front_door(listeners=[
+            {"name": "web", "bind": "127.0.0.1:0", "protocol": "http", "blue": [web], "green": [web]},
+            {"name": "tls", "bind": "127.0.0.1:0", "protocol": "tcp", "blue": [blue], "green": [green]},
+        ], admin={"metrics": "127.0.0.1:0"}, **settings)
+
+    def try_in_vain(self, address: str) -> None:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(address) as sock:
+            sock.sendall(b"x")
+            self.assertEqual(read_all(sock), b"")
+
+    def test_a_listener_that_turns_clients_away_is_wrong_however_busy_another_is(self) -> None:
+        door = self.two_listeners(f"127.0.0.1:{harness.free_port()}")
+        page = self.open_page(door)
+        page.wait_text("#state-title", "Nothing is wrong")
+        web = self.client(door.address("web"))
+        for _ in range(300):
+            web.ask("GET", "/")
+        self.try_in_vain(door.address("tls"))
+        page.wait_text("#findings .bad", "blue, listener tls: 1 client found no target in the last minute "
+                       "(100 % of 1 new session)")
+        page.wait_text("#state-title", "1 thing is wrong")
+        self.assertIn("listener tls", self.announced(page))
+        self.shoot(page, "one-listener-broken")
+        # Nobody is sent to blue any more.
+        door.switch("green")
+        page.wait_text("#findings .watch", "blue, listener tls: 1 client found no target")
+        page.wait_text("#state-title", "Nothing is wrong, ")
+        self.check_peaceful(page, door)
+
+    def test_sessions_that_are_broken_off_before_an_answer_are_wrong(self) -> None:
+        def break_off(sock: socket.socket) -> None:
+            if sock.recv(1):
+                reset(sock)
+
+        door = self.two_listeners(self.enter(Backend(break_off)).address)
+        page = self.open_page(door)
+        web = self.client(door.address("web"))
+        for _ in range(300):
+            web.ask("GET", "/")
+        self.try_in_vain(door.address("tls"))
+        page.wait_text("#findings .bad", "blue, listener tls: 1 session broken off before an answer in the last minute "
+                       "(100 % of 1 new session)")
+        self.assertNotIn("reset by", page.text("#findings"), "the same is told once")
+
+    def test_a_way_back_that_is_not_on_disk_is_wrong(self) -> None:
+        folder = self.folder()
+        disk = self.enter(SmallDisk(folder / "state"))
+        blue, green = self.colors()
+        door = self.watched_door(blue, green, folder=folder)
+        door.switch("green")
+        page = self.open_page(door)
+        page.wait_text("#state-title", "Nothing is wrong")
+        disk.fill()
+        door.rollback(reason="v2 is bad")
+        page.wait_text("#findings .bad", "The switch to blue is not on disk: after a crash green would be live again")
+        page.wait_text("#history tbody tr", "v2 is bad", "not persisted")
+        self.assertIn("not on disk", self.announced(page))
+        self.shoot(page, "not-on-disk")
+        disk.empty()
+        page.wait_text("#state-title", "✓ Nothing is wrong")
+        self.assertNotIn("not persisted", page.text("#history"))
+
+    def test_a_state_that_cannot_be_written_is_wrong_until_it_is(self) -> None:
+        page = self.open_page(self.watched_door(*self.colors()))
+
+        def found(*names: str) -> list[str]:
+            events = [{"at": "2026-01-31T10:00:00.000Z", "event": name, "message": f"about {name}"} for name in names]
+            status = f"{{...known.status, recent: {{...known.status.recent, events: {json.dumps(events)}}}}}"
+            return page.evaluate(f"findings({status}).filter((each) => each.isBad).map((each) => each.text)")
+
+        self.assertEqual(found("state-not-written", "settled"), ["The state is not on disk: about state-not-written"])
+        self.assertEqual(found("state-not-written", "state-written"), [])
+        self.assertEqual(found("limit", "no-way-back"), [], "what is older than a minute is no news")
+
+    def test_a_limit_that_was_reached_is_wrong(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green, limits={"sessions": 1})
+        page = self.open_page(door)
+        for _ in range(2):
+            self.enter(connect(door.address()))
+        page.wait_text("#findings .bad", "the session limit is reached: 1")
+        self.assertIn("the session limit is reached", self.announced(page))
+
+    def test_a_reload_that_was_refused_is_watched_until_one_succeeds(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        page = self.open_page(door)
+        door.config_file.write_text("{ listeners: 5 }")
+        self.assertEqual(door.admin("POST", "/v1/reload", {})[0], 409)
+        page.wait_text("#findings .watch", "The reload at ", " was refused: ", "listeners")
+        page.wait_text("#state-title", "Nothing is wrong, 1 thing to watch")
+        door.write_config()
+        door.post("/v1/reload")
+        page.wait_text("#events", "reload", "reload-refused")
+        page.wait_text("#state-title", "✓ Nothing is wrong")
+        self.assertEqual(page.text("#findings"), "")
+
     def test_a_release_on_trial_shows_its_signals_and_why_it_was_taken_back(self) -> None:
         blue, green = (self.enter(FailingBackend(color)) for color in ("blue", "green"))
         door = self.watched_door(blue, green, health=QUICK, bake={"minimumClients": 1, "minimumSamples": 20})
@@ -172,15 +294,51 @@ class Watching(PageCase):
         # Without http nothing is said of requests.
         self.assertNotIn("Requests", page.text())
         self.assertEqual(page.evaluate("document.querySelector('#measures input:checked').value"), "accepted")
+        door.post("/v1/pause", max="1ms")
+        page.wait_text("#events", "resume")
+        page.wait_text("#state-title", "✓ Nothing is wrong")
         door.post("/v1/pause", max="1m")
+        page.wait_text("#headline", "blue is live, traffic is held")
+        self.assertEqual(page.evaluate("document.title"), "■ blue is live · traffic is held · bgproxy")
+        page.wait_text("#state-title", "Nothing is wrong, 1 thing to watch")
         page.wait_text("#findings", "Traffic is paused: nobody waits yet, it goes on by itself in ")
         self.client(door.address())
         page.wait_text("#findings", "Traffic is paused: 1 client waits, it goes on by itself in ")
         page.wait_text("#progress", "Pause", "1 session held", "0 in flight")
         self.check_fits(page)
+        self.shoot(page, "paused")
         door.post("/v1/resume")
-        page.wait_text("#state-title", "Nothing is wrong")
+        page.wait_text("#state-title", "✓ Nothing is wrong")
+        self.assertEqual(page.text("#headline").strip(), "blue is live")
         self.check_peaceful(page, door)
+
+    def test_a_front_door_that_stops_says_so_beside_the_color(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green, drain={"timeout": "1m"})
+        client = self.client(door)
+        client.send("GET", "/gate")
+        blue.wait_at_gate()
+        page = self.open_page(door)
+        door.post("/v1/stop")
+        page.wait_text("#headline", "blue is live, the front door stops")
+        page.wait_text("#findings .bad", "The front door is stopping: it takes no new sessions")
+        blue.gate.set()
+        client.answer()
+        self.assertEqual(door.wait_exit(), 0)
+
+    def test_the_color_that_a_bake_keeps_is_not_called_idle(self) -> None:
+        blue, green = self.colors()
+        door = self.watched_door(blue, green)
+        self.used(door)
+        page = self.open_page(door)
+        door.switch("green", bake="10m")
+        page.wait_text("#blue header", "kept for the way back")
+        self.assertNotIn("idle", page.text("#blue header"))
+
+    def test_numbers_are_short_and_never_0_where_there_is_something(self) -> None:
+        page = self.open_page(self.watched_door(*self.colors()))
+        told = page.evaluate("[0, 0.01, 0.04, 0.05, 0.94, 0.97, 1.04, 12.34, 99.96, 1234.5].map(short)")
+        self.assertEqual(told, ["0", "<0.1", "<0.1", "0.1", "0.9", "1", "1", "12.3", "100", "1,235"])
 
     def test_a_front_door_that_does_not_answer_is_never_shown_as_live(self) -> None:
         blue, green = self.colors()
@@ -260,7 +418,7 @@ class Looks(PageCase):
         page.wait_text("#history", "to green, for reasons")
         paper = {}
         for dark in (False, True):
-            for width in (360, 700, 1100):
+            for width in (320, 360, 700, 1100):
                 page.look(width, dark=dark)
                 narrow = "document.querySelector('#chart svg').getAttribute('width') <= innerWidth"
                 wait_until(lambda: page.evaluate(narrow), "the chart follows the window")

@@ -22,7 +22,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from harness import BGPROXYCTL, PATIENCE, Case, FrontDoor, connect, need, wait_until
+from harness import BGPROXYCTL, PATIENCE, ROOT, Case, FrontDoor, connect, need, wait_until
+from test_disk import SmallDisk
 
 _numbers = itertools.count()
 
@@ -284,9 +285,26 @@ class TopTests(Case):
         door.post("/v1/pause", max="60s")
         screen.wait_text(r"^paused: 0 sessions held, nothing in flight; traffic resumes by itself in \d+s$")
         door.post("/v1/resume")
+        for _ in range(2):
+            self.open_session(door.address(), "blue")
         door.switch("green", bake="60s")
         screen.wait_text(r"^green  LIVE, on trial  ")
+        screen.wait_text(r"^blue   kept for the way back  .* 2 sessions$")
         screen.wait_text(r"^baking green: \d+s left; ")
+
+    def test_a_way_back_that_is_not_on_disk_is_told(self) -> None:
+        folder = self.folder()
+        disk = self.enter(SmallDisk(folder / "state"))
+        door, screen = self.two_colors(folder=folder), self.screen()
+        screen.start_top(door)
+        door.switch("green")
+        screen.wait_text(r"^GREEN is live")
+        self.assertNotIn("NOT ON DISK", screen.text())
+        disk.fill()
+        door.rollback()
+        screen.wait_text(r"^NOT ON DISK: the switch to blue; after a crash green would be live again$")
+        disk.empty()
+        wait_until(lambda: "NOT ON DISK" not in screen.text(), "the write has been tried again", pause=0.05)
 
     def test_texts_of_others_do_nothing_to_the_terminal(self) -> None:
         door, screen = self.two_colors(), self.screen(60, 24)
@@ -341,6 +359,22 @@ class TopTests(Case):
         screen.press("q")
         screen.wait_text(PROMPT)
         self.assertEqual(screen.run("echo $?").strip(), "0")
+
+    def test_the_manual_page_names_the_keys_that_the_help_does(self) -> None:
+        door, screen = self.two_colors(), self.screen()
+        screen.start_top(door)
+        screen.wait_text(r"^BLUE is live")
+        screen.press("?")
+        screen.wait_text(r"^bars  ")
+        lines = [line.strip() for line in screen.rows()]
+        quits = next(at for at, line in enumerate(lines) if line.startswith("q  "))
+        helped = [line.split("  ")[0].split(", ") for line in lines[quits:lines.index("", quits)]]
+        self.assertIn(["p", "space"], helped)
+        page = (ROOT / "docs" / "man" / "bgproxyctl.1").read_text()
+        section = page.partition("\n.Ss top\n")[2].partition("\n.S")[0]
+        explained = [item.replace("\\&", "").split(" , ") for item in re.findall(r"(?m)^\.It Ic (.*)$", section)]
+        for keys in helped:
+            self.assertTrue(any(set(keys) <= set(item) for item in explained), f"{keys} of {explained}")
 
     def test_targets_that_have_no_room_are_scrolled_to(self) -> None:
         blue, green = self.colors()

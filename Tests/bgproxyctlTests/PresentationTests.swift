@@ -97,7 +97,7 @@ import Testing
     #expect(
       table.text(painted)
         == "\u{1B}[1mA\u{1B}[0m     \u{1B}[1mN\u{1B}[0m  \u{1B}[1mB\u{1B}[0m\n"
-        + "\u{1B}[34mblue\u{1B}[0m  \u{1B}[31m7\u{1B}[0m  x\n")
+        + "\u{1B}[94mblue\u{1B}[0m  \u{1B}[31m7\u{1B}[0m  x\n")
   }
 
   @Test func paintIsForTerminalsThatWantIt() {

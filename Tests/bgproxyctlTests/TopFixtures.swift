@@ -24,7 +24,7 @@ func event(_ name: String, _ message: String, at: String = "2026-01-31T10:00:00.
 
 extension StatusReport {
   func with(_ samples: [TrafficSample], _ events: [EventReport] = []) -> StatusReport {
-    changed { $0.recent = RecentReport(stepSeconds: 2, samples: samples, events: events) }
+    changed { $0.recent = RecentReport(stepSeconds: 2, samples: samples, events: events, lastMinute: []) }
   }
 
   func changed(_ change: (inout StatusReport) -> Void) -> StatusReport {

@@ -104,6 +104,8 @@ import Testing
   @Test func aReleaseOnTrialShowsWhatIsWatched() {
     let text = screen(status(.green, bake: bakeUnderWay), columns: 100, rows: 30).text
     #expect(text.contains("green  LIVE, on trial"))
+    #expect(text.contains("blue   kept for the way back  "))
+    #expect(screen(status(.green, bake: bakeUnderWay), columns: 40, rows: 10).text.contains("blue   kept "))
     #expect(text.contains("baking green: 1m left; worst: serverErrors 1.2 % of 340 (limit 5 %)\n"))
     #expect(text.contains("       health: all well   serverErrors 1.2 % of 340 (limit 5 %)\n"))
     let ramp = screen(ramping(), columns: 100, rows: 30).text
@@ -137,6 +139,15 @@ import Testing
       let frame = TopScreen(model: model, controls: TopControls(), now: now + 7, size: size).frame()
       #expect(frame.lines[0].text(plain).hasSuffix("NO ANSWER for 7s"))
       #expect(frame.lines[2].text(plain).hasPrefix("no front door answers at /run/x"))
+    }
+  }
+
+  @Test func aSwitchThatIsNotOnDiskIsToldInTheSmallestWindowToo() {
+    let lost = busyStatus.changed { $0.lastSwitch?.persisted = false }
+    for (columns, rows) in [(120, 40), (80, 24), (40, 10)] {
+      let lines = screen(lost, columns: columns, rows: rows).lines.map { $0.text(painted) }
+      #expect(lines[2].hasPrefix("\u{1B}[31mNOT ON DISK: the switch to green; after"), "\(columns)x\(rows)")
+      #expect(!screen(busyStatus, columns: columns, rows: rows).text.contains("NOT ON DISK"))
     }
   }
 

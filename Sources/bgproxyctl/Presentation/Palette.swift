@@ -11,7 +11,8 @@ enum Paint {
     case .plain: ""
     case .bold: "1"
     case .dim: "2"
-    case .blue: "34"
+    // The bright one: the other is hard to read on black.
+    case .blue: "94"
     case .green: "32"
     case .red: "31"
     case .yellow: "33"

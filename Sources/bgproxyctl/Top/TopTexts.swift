@@ -25,6 +25,10 @@ struct TopTexts {
 
   var header: TopSection {
     var lines = [identity, state]
+    if let receipt = status.lastSwitch, !receipt.persisted {
+      let after = "after a crash \(receipt.from.rawValue) would be live again"
+      lines.append(StyledLine("NOT ON DISK: the switch to \(receipt.to.rawValue); \(after)", .red))
+    }
     if isSilent { lines.append(StyledLine("\(model.problem ?? "the front door says nothing"); still asking", .red)) }
     return TopSection(rank: Self.headerRank, lines)
   }
@@ -123,6 +127,8 @@ struct TopTexts {
       switch (status.isRamping, status.drain) {
       case (true, _): line.add("on trial, \(status.share[color]) %", .yellow)
       case (_, .some): line.add("draining", .yellow)
+      // A release that is watched drains nothing, so that its clients could go back.
+      case _ where status.isBaking: line.add(width < 60 ? "kept" : "kept for the way back", .dim)
       default: line.add("idle", .dim)
       }
     } else if status.isBaking {
