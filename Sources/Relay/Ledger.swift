@@ -168,8 +168,6 @@ struct Ledger: ~Copyable {
 public struct ListenerCounts: Sendable {
   fileprivate var rows: [ListenerCounters]
 
-  fileprivate init(rows: [ListenerCounters]) { self.rows = rows }
-
   public func counters(of listener: ListenerID, _ account: Account) -> ListenerCounters {
     let row = Ledger.row(listener, account)
     return rows.indices.contains(row) ? rows[row] : ListenerCounters()
