@@ -237,7 +237,7 @@ class TopTests(Case):
         screen.wait_text(r"^blue   draining  ━+─+ +75 %, 3 sessions$")
         screen.wait_text(r"^green  LIVE      ━+─+ +25 %, 1 session$")
         screen.wait_text(r"^last switch  blue → green at .* by uid \d+: release\\n42 日本$")
-        screen.wait_text(r"^\d\d:\d\d:\d\d  switch +blue → green$")
+        screen.wait_text(r"^\d\d:\d\d:\d\d  switch +blue → green: release\\n42 日本$")
         first = int(screen.wait_text(r"^drain  ─+ 3 of 3 sessions left, 1m (\d+)s until the deadline$").group(1))
         wait_until(lambda: f"left, 1m {first - 2}s until" in screen.text(), "the countdown goes on", pause=0.05)
 
