@@ -445,8 +445,7 @@ final class HTTPConnection: ReactorHandler {
     var wanted: Readiness = isFlushed ? [] : .writable
     switch phase {
     case .idle, .head, .body, .lingering: wanted.insert(.readable)
-    // A reader of a stream who says that nothing more comes from there has left, or may as well have.
-    case .streaming: wanted.insert(.readHangUp)
+    case .streaming: if !server.limits.streamsToHalfClosed { wanted.insert(.readHangUp) }
     case .working, .answering, .closed: break
     }
     if wanted != interest, let registration {

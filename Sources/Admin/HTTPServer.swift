@@ -28,6 +28,9 @@ public final class HTTPServer: ReactorHandler {
     public var lingerMilliseconds: Int64 = 2_000
     /// Queued for the reader of a stream: about a thousand events.
     public var streamBytes = 256 * 1024
+    /// Whether a reader of a stream who has sent FIN is still there. On AF_UNIX one who has left is told apart (EPOLLHUP); with TCP
+    /// that is known only when something is sent, which may take long.
+    public var streamsToHalfClosed = true
     /// At a time. An operator, a pipeline, dashboards; each may cost its limits in memory.
     public var connections = 64
 

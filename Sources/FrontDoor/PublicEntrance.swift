@@ -12,6 +12,7 @@ final class PublicSocket {
     limits.connections = 32
     limits.answerMilliseconds = 30_000
     limits.waitingBytes = 64 * 1024 * 1024
+    limits.streamsToHalfClosed = false
     return limits
   }()
   /// A reader whose machine has gone is found by the kernel: 15 s of silence and five probes without an answer, or 20 s

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests, one after another: `run.py [--list] [PATTERN]...`.
+"""Runs the end-to-end tests: `run.py [--list] [PATTERN]...`.
+
+The modules run one after another; beside them run, one after another as well, those which mostly wait for other programs
+and measure nothing (BESIDE).
 
 A pattern is a part of `module.Class.test`, or a shell pattern. Each module runs in a process of its own, so that a test
 that hangs or takes the interpreter down costs itself only. The last line is `N passed, N failed, N skipped`.
@@ -28,6 +31,9 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 FULL = os.environ.get("BGPROXY_TEST_SCALE") == "full"
 SECONDS = int(os.environ.get("BGPROXY_TEST_SECONDS", "900" if FULL else "120"))
+
+
+BESIDE = {"test_deploy", "test_keepalived", "test_lab", "test_turquoise", "test_tutorial", "test_two_databases"}
 
 
 class TookTooLong(Exception):
@@ -113,19 +119,36 @@ def run_module(module: str, names: list[str]) -> None:
 # --- In the runner -------------------------------------------------------------------------------------------------
 
 
-class Run:
+class Results:
+    """What has come of the tests, of all lanes together."""
+
     def __init__(self) -> None:
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.failures: list[str] = []
-        self.group: int | None = None
+        self.lock = threading.Lock()
 
     def record(self, test: str, outcome: str, seconds: float, detail: str = "") -> None:
-        self.counts[outcome] += 1
         word = {"passed": "ok  ", "failed": "FAIL", "skipped": "skip"}[outcome]
-        print(f"{word} {test} ({seconds:.1f} s)" + (f": {detail}" if outcome == "skipped" else ""), flush=True)
+        text = f"{word} {test} ({seconds:.1f} s)" + (f": {detail}" if outcome == "skipped" else "")
         if outcome == "failed":
-            self.failures.append(test)
-            print("     " + detail.strip().replace("\n", "\n     "), flush=True)
+            text += "\n     " + detail.strip().replace("\n", "\n     ")
+        with self.lock:
+            self.counts[outcome] += 1
+            if outcome == "failed":
+                self.failures.append(test)
+            print(text, flush=True)
+
+
+class Lane:
+    """Modules, one after another."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.group: int | None = None
+
+    def run(self, modules: dict[str, list[str]]) -> None:
+        for module, names in modules.items():
+            self.module(module, names)
 
     def module(self, module: str, names: list[str]) -> None:
         """Runs these tests, each once, whatever happens to the process that runs them."""
@@ -151,7 +174,7 @@ class Run:
                         begun = result["test"]
                     elif result["test"] not in told:
                         told.add(result["test"])
-                        self.record(result["test"], result["outcome"], result["seconds"], result["detail"])
+                        self.results.record(result["test"], result["outcome"], result["seconds"], result["detail"])
             code = process.wait()
             watchdog.cancel()
             self.end_group()
@@ -160,7 +183,7 @@ class Run:
                 return
             # The process went down in the middle of a test, or without running anything.
             culprit = begun if begun in left else left[0]
-            self.record(culprit, "failed", 0.0, f"the process of the test ended with code {code}")
+            self.results.record(culprit, "failed", 0.0, f"the process of the test ended with code {code}")
             left.remove(culprit)
 
     def end_group(self) -> None:
@@ -197,19 +220,24 @@ def main() -> int:
         print(f"end to end: {harness.BINARIES} lacks bgproxy or bgproxyctl; build with `swift build -c release` first")
         print("0 passed, 1 failed, 0 skipped")
         return 1
-    run = Run()
+    results = Results()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    lane, beside = Lane(results), Lane(results)
+    thread = threading.Thread(
+        target=beside.run, args=({module: names for module, names in chosen.items() if module in BESIDE},), daemon=True)
     try:
-        for module, names in chosen.items():
-            run.module(module, names)
+        thread.start()
+        lane.run({module: names for module, names in chosen.items() if module not in BESIDE})
+        thread.join()
     finally:
-        run.end_group()
-    for name in run.failures:
+        lane.end_group()
+        beside.end_group()
+    for name in results.failures:
         print(f"failed: {name}")
     if not chosen:
         print("no test matches")
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**run.counts))
-    return 1 if run.failures or not chosen else 0
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**results.counts))
+    return 1 if results.failures or not chosen else 0
 
 
 if __name__ == "__main__":

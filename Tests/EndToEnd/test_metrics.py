@@ -493,6 +493,25 @@ class ReaderTest(WithMetrics):
         self.assertEqual(door.switch("green")["active"], "green")
         self.assertLess(door.memory() - before, 10 * size, "thirty readers hold a few readings, not thirty")
 
+    def test_readers_of_events_who_leave_make_room_for_others(self) -> None:
+        backend = self.enter(Backend(echo))
+        door = self.serving(backend.address, backend.address)
+        stays = self.enter(connect(self.address(door)))
+        stays.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b"200", harness.read_line(stays))
+        for _ in range(100):
+            with connect(self.address(door)) as sock:
+                sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertIn(b"200", harness.read_line(sock))
+        wait_until(lambda: self.metrics(door).sum("bgproxy_event_readers") == 1, "those who left are known to have left")
+        self.assertEqual(self.metrics(door).sum("bgproxy_readers_dropped_total"), 0)
+        door.switch("green", reason="who is still there")
+        heard = b""
+        while b"who is still there" not in heard:
+            chunk = stays.recv(65536)
+            self.assertTrue(chunk, "the one who stayed hears it")
+            heard += chunk
+
     def test_a_reader_whose_machine_is_gone_does_not_stay_for_ever(self) -> None:
         backend = self.enter(Backend(echo))
         door = self.serving(backend.address, backend.address)
