@@ -25,8 +25,6 @@ final class HTTPConnection: ReactorHandler {
   /// What closing the connection would take from its client.
   enum Burden { case waits, streams, answers, works }
 
-  /// A larger body is not copied behind its head.
-  private static let copied = 16 * 1024
   /// Sent in one go before other descriptors have their turn.
   private static let sendBudget = 1024 * 1024
 
@@ -53,13 +51,7 @@ final class HTTPConnection: ReactorHandler {
   private var request: RequestHead?
   private var body: BodyCollector?
 
-  private var output: [UInt8] = []
-  /// What of `output` has been sent.
-  private var outputStart = 0
-
-  /// A large body that follows `output`. It is shared with whoever has made it, and with other connections that send the same.
-  private var tail: [UInt8] = []
-  private var tailStart = 0
+  private var output = Outgoing()
   /// When the answer that leaves has to be gone.
   private var answerDeadline = Instant.distantFuture
 
@@ -102,15 +94,9 @@ final class HTTPConnection: ReactorHandler {
   }
 
   /// Of its own.
-  var waitingBytes: Int { output.count - outputStart }
+  var waitingBytes: Int { output.ownBytes }
 
-  /// What it may share with others, named by its place in memory.
-  var waitingBody: (identity: UInt, size: Int)? {
-    if tail.isEmpty { return nil }
-    return unsafe tail.withUnsafeBufferPointer { (UInt(bitPattern: $0.baseAddress), $0.count) }
-  }
-
-  private var isFlushed: Bool { outputStart == output.count && tailStart == tail.count }
+  var waitingBody: (identity: UInt, size: Int)? { output.sharedBody }
 
   // MARK: What the reactor says
 
@@ -187,7 +173,7 @@ final class HTTPConnection: ReactorHandler {
     case .body: return readBody()
     case .answering:
       flush()
-      guard phase == .answering, isFlushed else { return false }
+      guard phase == .answering, output.isEmpty else { return false }
       if closesAfterAnswer {
         linger()
         return false
@@ -287,9 +273,7 @@ final class HTTPConnection: ReactorHandler {
       ending: .length(response.body.count), keepsAlive: !closesAfterAnswer, version: request?.version ?? .http11,
       at: .now())
     // RFC 9110 §9.3.2: HEAD is answered as GET is, without the body.
-    if request?.method != "HEAD" {
-      if response.body.count <= Self.copied { output += response.body } else { (tail, tailStart) = (response.body, 0) }
-    }
+    if request?.method != "HEAD" { output.add(body: response.body) }
     self.request = nil
     phase = .answering
     answerDeadline = server.reactor.now.advanced(milliseconds: server.limits.answerMilliseconds)
@@ -336,7 +320,7 @@ final class HTTPConnection: ReactorHandler {
 
   func send(_ bytes: [UInt8], toStream id: UInt64) -> Bool {
     guard phase == .streaming, id == lastRequest else { return false }
-    guard output.count - outputStart + bytes.count <= server.limits.streamBytes else {
+    guard output.ownBytes + bytes.count <= server.limits.streamBytes else {
       close(.tooSlow)
       return false
     }
@@ -354,15 +338,9 @@ final class HTTPConnection: ReactorHandler {
 
   private func flush() {
     var budget = Self.sendBudget
-    while !isFlushed, budget > 0 {
-      let isTail = outputStart == output.count
-      let sent =
-        isTail
-        ? descriptor.send(tail[tailStart..<min(tail.count, tailStart + budget)])
-        : descriptor.send(output[outputStart..<min(output.count, outputStart + budget)])
-      switch sent {
+    while !output.isEmpty, budget > 0 {
+      switch output.send(over: descriptor, atMost: budget) {
       case .bytes(let count):
-        if isTail { tailStart += count } else { outputStart += count }
         budget -= count
         if phase == .answering || phase == .streaming { expect(within: server.limits.stallMilliseconds) }
       case .wouldBlock: budget = 0
@@ -370,21 +348,13 @@ final class HTTPConnection: ReactorHandler {
       }
     }
     if phase == .streaming {
-      if outputStart == output.count {
+      if output.isEmpty {
         deadline = nil
       } else if deadline == nil {
         expect(within: server.limits.stallMilliseconds)
       }
     }
-    if tailStart == tail.count { (tail, tailStart) = ([], 0) }
-    if outputStart == output.count {
-      // Kept for the next answer where it is small; a large one must not stay with an idle connection.
-      output.removeAll(keepingCapacity: output.count <= 4096)
-      outputStart = 0
-    } else if outputStart >= 65_536 {
-      output.removeFirst(outputStart)
-      outputStart = 0
-    }
+    output.trim()
   }
 
   // MARK: The end
@@ -417,8 +387,7 @@ final class HTTPConnection: ReactorHandler {
     if let registration { server.reactor.unregister(registration) }
     registration = nil
     descriptor = .none
-    (input, inputStart, output, outputStart) = ([], 0, [], 0)
-    (tail, tailStart) = ([], 0)
+    (input, inputStart, output) = ([], 0, Outgoing())
     server.connectionEnded(serial)
     if wasStreaming {
       server.onNotice(.streamEnded(ResponseID(connection: serial, request: lastRequest), reason))
@@ -442,7 +411,7 @@ final class HTTPConnection: ReactorHandler {
       input.removeFirst(inputStart)
       inputStart = 0
     }
-    var wanted: Readiness = isFlushed ? [] : .writable
+    var wanted: Readiness = output.isEmpty ? [] : .writable
     switch phase {
     case .idle, .head, .body, .lingering: wanted.insert(.readable)
     case .streaming: if !server.limits.streamsToHalfClosed { wanted.insert(.readHangUp) }
