@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
 import time
 
 import harness
 from harness import BlackHole, Case, Task, connect, end_of, fate, free_port, read_line, reset, wait_until
+from networks import Network
 
 
 class Connect(Case):
@@ -121,20 +120,10 @@ class Connect(Case):
 
     def test_20_out_of_ephemeral_ports_a_clear_error_and_recovery(self) -> None:
         """In a network namespace with ten ports; clients come over a Unix socket and need none."""
-        harness.need_root()
-        harness.need("ip")
-        name = f"bgproxy-e2e-{os.getpid()}"
-        ip = harness.find_program("ip")
-        if subprocess.run([ip, "netns", "add", name], capture_output=True, check=False).returncode:
-            raise self.skipTest("network namespaces are not allowed here")
-        self._stack.callback(subprocess.run, [ip, "netns", "delete", name], check=False)
-        inside = (ip, "netns", "exec", name)
-        subprocess.run([*inside, ip, "link", "set", "lo", "up"], check=True)
-        # Written rather than set with sysctl(8), which a small system lacks.
-        subprocess.run([*inside, "sh", "-c", "echo 40000 40009 > /proc/sys/net/ipv4/ip_local_port_range"], check=True)
-        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=inside))
+        network = self.enter(Network(ports="40000 40009"))
+        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=network.prefix))
         path = f"unix:{self.folder()}/clients.sock"
-        door = self.front_door(blue.address, "127.0.0.1:5001", bind=path, prefix=inside, timeouts={"connect": "2s"})
+        door = self.front_door(blue.address, "127.0.0.1:5001", bind=path, prefix=network.prefix, timeouts={"connect": "2s"})
         with contextlib.ExitStack() as stack:
             served, left_out = [], []
             for task in [Task(harness.session, path) for _ in range(20)]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import getpass
 import os
 import pwd
@@ -14,11 +13,12 @@ import subprocess
 import sys
 import time
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import harness
 from harness import Backend, Case, FrontDoor, Program, color_of, find_program, tagged, wait_until
+from networks import Network
 
 SHIPPED = harness.ROOT / "config" / "keepalived"
 SWITCH_BOTH = str(SHIPPED / "switch-both")
@@ -386,64 +386,6 @@ class CheckFrontDoor(Case):
 
 # --- One address, in network namespaces ------------------------------------------------------------------------------
 
-# What runs in a namespace ends with this process, however that ends; the last one takes the namespace along.
-BOUND = ("setpriv", "--pdeathsig", "KILL", "--")
-CLONE_NEWNET = 0x40000000
-
-
-def enter_network(descriptor: int) -> None:
-    """Moves the calling thread; sockets that it then makes belong there for good."""
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-class Network:
-    """A network namespace without a name: it lives as long as a process in it does."""
-
-    def __init__(self) -> None:
-        self.holder = subprocess.Popen([*BOUND, "unshare", "--net", "sleep", "600"], stdin=subprocess.DEVNULL)
-        try:
-            # Before it is `sleep` it is still on its way there.
-            comm = Path(f"/proc/{self.holder.pid}/comm")
-            wait_until(lambda: self.holder.poll() is not None or comm.read_text() == "sleep\n", "the namespace is made")
-            if self.holder.poll() is not None:
-                raise unittest.SkipTest("network namespaces cannot be made here")
-            self.prefix = (*BOUND, "nsenter", f"--net={self.path}", "--")
-            self.ip("link", "set", "lo", "up")
-        except BaseException:
-            self.__exit__()
-            raise
-
-    @property
-    def path(self) -> str:
-        return f"/proc/{self.holder.pid}/ns/net"
-
-    def ip(self, *arguments: str) -> str:
-        result = run(*self.prefix, find_program("ip"), *arguments)
-        if result.returncode:
-            raise AssertionError(f"ip {' '.join(arguments)}: {result.stderr}")
-        return result.stdout
-
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        home, there = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in ("/proc/thread-self/ns/net", self.path))
-        try:
-            enter_network(there)
-            try:
-                yield
-            finally:
-                enter_network(home)
-        finally:
-            os.close(home)
-            os.close(there)
-
-    def __enter__(self) -> Network:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.holder.kill()
-        self.holder.wait(10)
-
 
 class Keepalived:
     """keepalived on one of the machines, with the shipped config."""
@@ -492,7 +434,7 @@ class OneAddress(Case):
     def setUp(self) -> None:
         super().setUp()
         harness.need_root()
-        harness.need("keepalived", "ip", "unshare", "nsenter", "setpriv", "bash")
+        harness.need("keepalived", "bash")
 
     def shipped_config(self, folder: Path, **sockets: str) -> Path:
         """The shipped file, with the check where this test has it: a root's folder, as keepalived demands."""

@@ -512,17 +512,6 @@ class ReaderTest(WithMetrics):
             self.assertTrue(chunk, "the one who stayed hears it")
             heard += chunk
 
-    def test_a_reader_whose_machine_is_gone_does_not_stay_for_ever(self) -> None:
-        backend = self.enter(Backend(echo))
-        door = self.serving(backend.address, backend.address)
-        with connect(self.address(door)) as sock:
-            sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertIn(b"200", harness.read_line(sock))
-            port = sock.getsockname()[1]
-            listing = subprocess.run(["ss", "-Htnpo", "state", "established", "dport", f"= :{port}"],
-                                     capture_output=True, text=True, timeout=20, check=True).stdout
-            self.assertIn("timer:(keepalive", listing, "the kernel asks whether the reader is still there")
-
 
 class PrometheusTest(WithMetrics):
     def test_a_real_prometheus_scrapes_what_was_counted(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from collections import Counter
 
 import harness
 from harness import Backend, Case, Task, color_of, connect, end_of, free_port, port_of, says_back, tagged, wait_until
+from networks import Network
 
 
 def ss(what: str, side: str, port: int) -> str:
@@ -88,43 +88,33 @@ class Options(TCPCase):
 
     def test_a_peer_that_vanished_is_noticed_by_keepalive(self) -> None:
         """Its packets are dropped from a moment on; one second of silence and five probes a second apart end it."""
-        with self.lossy_namespace() as (inside, drop):
-            blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=inside))
-            path = f"unix:{self.folder()}/clients.sock"
-            door = self.front_door(listeners=[
-                {"name": "main", "bind": path, "blue": [blue.address], "green": ["127.0.0.1:5001"],
-                 "tcp": {"target": {"keepalive": "1s"}}}], prefix=inside)
-            client = self.open_session(path, "blue")
-            drop()
-            began = time.monotonic()
-            self.assertIn(end_of(client), ("fin", "reset"))
-            self.assertAfter(time.monotonic() - began, 6, "one second and five probes", above=3)
+        network = self.enter(Network())
+        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=network.prefix))
+        path = f"unix:{self.folder()}/clients.sock"
+        self.front_door(listeners=[
+            {"name": "main", "bind": path, "blue": [blue.address], "green": ["127.0.0.1:5001"],
+             "tcp": {"target": {"keepalive": "1s"}}}], prefix=network.prefix)
+        client = self.open_session(path, "blue")
+        network.go_silent()
+        began = time.monotonic()
+        self.assertIn(end_of(client), ("fin", "reset"))
+        self.assertAfter(time.monotonic() - began, 6, "one second and five probes", above=3)
 
     def test_user_timeout_ends_a_connection_whose_bytes_are_not_acknowledged(self) -> None:
-        with self.lossy_namespace() as (inside, drop):
-            blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=inside))
-            path = f"unix:{self.folder()}/clients.sock"
-            door = self.front_door(listeners=[
-                {"name": "main", "bind": path, "blue": [blue.address], "green": ["127.0.0.1:5001"],
-                 "tcp": {"userTimeout": "2s"}}], prefix=inside)
-            client = self.open_session(path, "blue")
-            self.assertTrue(says_back(client))
-            drop()
-            client.sendall(b"nobody hears this")
-            began = time.monotonic()
-            self.assertIn(end_of(client), ("fin", "reset"))
-            self.assertLess(time.monotonic() - began, 8, "the system's default is a quarter of an hour")
-            door.wait_sessions(0)
-
-    @contextlib.contextmanager
-    def lossy_namespace(self):
-        """A network namespace, and a function after which nothing arrives in it any more."""
-        inside, run = namespace(self)
-
-        def drop() -> None:
-            run("ip", "link", "set", "lo", "down")
-
-        yield inside, drop
+        network = self.enter(Network())
+        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=network.prefix))
+        path = f"unix:{self.folder()}/clients.sock"
+        door = self.front_door(listeners=[
+            {"name": "main", "bind": path, "blue": [blue.address], "green": ["127.0.0.1:5001"],
+             "tcp": {"userTimeout": "2s"}}], prefix=network.prefix)
+        client = self.open_session(path, "blue")
+        self.assertTrue(says_back(client))
+        network.go_silent()
+        client.sendall(b"nobody hears this")
+        began = time.monotonic()
+        self.assertIn(end_of(client), ("fin", "reset"))
+        self.assertLess(time.monotonic() - began, 8, "the system's default is a quarter of an hour")
+        door.wait_sessions(0)
 
     def test_a_congestion_control_that_the_kernel_lacks_is_refused_by_name(self) -> None:
         self.refuses_to_start("main: tcp.congestion:", "no congestion control nonesuch", "tcp_available_congestion_control",
@@ -201,27 +191,6 @@ class DeferAccept(TCPCase):
         self.assertLess(time.monotonic() - began, 0.8)
 
 
-def namespace(case: Case, ports: str | None = None):
-    """A network namespace of the test's own: a prefix for commands, and a function that runs one."""
-    harness.need_root()
-    harness.need("ip")
-    ip = harness.find_program("ip")
-    name = f"bgproxy-e2e-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    if subprocess.run([ip, "netns", "add", name], capture_output=True, check=False).returncode:
-        raise case.skipTest("network namespaces are not allowed here")
-    case._stack.callback(subprocess.run, [ip, "netns", "delete", name], check=False)
-    inside = (ip, "netns", "exec", name)
-
-    def run(*command: str) -> None:
-        subprocess.run([*inside, harness.find_program(command[0]) or command[0], *command[1:]], check=True)
-
-    run("ip", "link", "set", "lo", "up")
-    if ports:
-        # Written rather than set with sysctl(8), which a small system lacks.
-        run("sh", "-c", f"echo {ports} > /proc/sys/net/ipv4/ip_local_port_range")
-    return inside, run
-
-
 class Sources(TCPCase):
     def peers(self, door: harness.FrontDoor, backend: Backend, count: int) -> list[str]:
         before = len(backend.connections)
@@ -268,12 +237,12 @@ class Sources(TCPCase):
 
     def served(self, sources: list[str], clients: int) -> int:
         """How many sessions there can be at a time towards one target, with 40 local ports."""
-        inside, run = namespace(self, "40000 40039")
-        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=inside))
+        network = self.enter(Network(ports="40000 40039"))
+        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=network.prefix))
         path = f"unix:{self.folder()}/clients.sock"
         door = self.front_door(listeners=[
             {"name": "main", "bind": path, "blue": [blue.address], "green": ["127.0.0.1:5001"]}
-            | ({"source": sources} if sources else {})], prefix=inside, timeouts={"connect": "1s"})
+            | ({"source": sources} if sources else {})], prefix=network.prefix, timeouts={"connect": "1s"})
         served = 0
         with contextlib.ExitStack() as stack:
             for task in [Task(harness.session, path) for _ in range(clients)]:
@@ -291,16 +260,16 @@ class Sources(TCPCase):
         self.assertEqual(self.served(["127.0.0.2", "127.0.0.3"], 100), 80)
 
     def test_an_address_that_goes_away_is_logged_and_the_next_one_used(self) -> None:
-        inside, run = namespace(self)
-        run("ip", "address", "add", "10.99.0.5/32", "dev", "lo")
-        run("ip", "address", "add", "10.99.0.6/32", "dev", "lo")
-        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=inside))
+        network = self.enter(Network())
+        network.ip("address", "add", "10.99.0.5/32", "dev", "lo")
+        network.ip("address", "add", "10.99.0.6/32", "dev", "lo")
+        blue = self.enter(harness.Peer("serve", "blue", "echo", "127.0.0.1:5000", prefix=network.prefix))
         path = f"unix:{self.folder()}/clients.sock"
         door = self.front_door(listeners=[
             {"name": "main", "bind": path, "blue": [blue.address], "green": ["127.0.0.1:5001"],
-             "source": ["10.99.0.5", "10.99.0.6"]}], prefix=inside)
+             "source": ["10.99.0.5", "10.99.0.6"]}], prefix=network.prefix)
         self.assertEqual([color_of(path) for _ in range(4)], ["blue"] * 4)
-        run("ip", "address", "delete", "10.99.0.5/32", "dev", "lo")
+        network.ip("address", "delete", "10.99.0.5/32", "dev", "lo")
         self.assertEqual([color_of(path) for _ in range(6)], ["blue"] * 6)
         door.wait_line(lambda line: "10.99.0.5" in line and " warning " in line, what="the log names the address")
 
