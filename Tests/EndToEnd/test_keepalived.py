@@ -251,8 +251,8 @@ class SwitchBoth(Case):
                      "--socket", self.second.admin_path],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                     env=with_programs(), start_new_session=True,
-                    # A suite that runs in the background ignores it, and who inherits that cannot trap it.
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                    # A suite that runs in the background or under nohup(1) ignores it; who inherits that cannot trap it.
+                    preexec_fn=lambda number=number: signal.signal(number, signal.SIG_DFL))
                 try:
                     wait_until(lambda: self.first.status()["phase"] == "ramping", "the ramp has begun")
                     if is_terminal:

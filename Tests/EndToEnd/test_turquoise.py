@@ -92,6 +92,7 @@ class Load:
         self.lab = lab
         command = [str(SCRIPTS / "load"), "--json", "--requests", "100000", *options, lab.front()]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.is_told = False
 
     def __enter__(self) -> Load:
         return self
@@ -106,9 +107,14 @@ class Load:
         before = self.lab.requests()
         wait_until(lambda: self.lab.requests() >= before + count or self.process.poll() is not None, "the load goes on")
 
-    def finish(self) -> dict[str, Any]:
-        if self.process.poll() is None:
+    def stop(self) -> None:
+        """Tells it to end, once: a second signal may meet an interpreter that is ending already, and kill it."""
+        if not self.is_told and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        self.is_told = True
+
+    def finish(self) -> dict[str, Any]:
+        self.stop()
         output, _ = self.process.communicate(timeout=60)
         return json.loads(output) | {"code": self.process.returncode}
 
@@ -422,7 +428,7 @@ class OnSQLite(SharedDatabase, LabCase):
             # Between the last write and the comparison, so that no write can repair it.
             load.process.send_signal(signal.SIGSTOP)
             self.sql(lab, harm)
-            load.process.send_signal(signal.SIGTERM)
+            load.stop()
             load.process.send_signal(signal.SIGCONT)
             result = load.finish()
             self.assertGreater(result[finds], 0, f"{harm}: {result}")
