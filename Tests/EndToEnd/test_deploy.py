@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shlex
@@ -24,8 +23,16 @@ from web import Client, WebCase
 DEPLOY = harness.ROOT / "config" / "deploy"
 SETUP = str(DEPLOY / "setup-environment")
 
-# A build that says that it runs, and goes on when it may (a minute at most, should the test be gone).
-GATED = 'echo $$ >"$BUILDS/began"; for _ in $(seq 1200); do [ ! -e "$BUILDS/open" ] || exit 0; sleep 0.05; done; exit 9'
+
+
+def gated(began: str, opened: str) -> str:
+    """A shell script that says that it runs, and goes on when it may (a minute at most, should the test be gone)."""
+    return (f'echo $$ >"$BUILDS/{began}"; for _ in $(seq 1200); do [ ! -e "$BUILDS/{opened}" ] || break; sleep 0.05; '
+            f'done; [ -e "$BUILDS/{opened}" ]')
+
+
+GATED = gated("began", "open")
+"""A build."""
 
 
 class Environment:
@@ -93,6 +100,16 @@ class Environment:
             process.wait(10)
             process.stdout.close()
 
+    def deploy(self, *prefix: str, code: int | None = 0) -> str:
+        """By hand, on the server."""
+        return self.run(*prefix, str(self.repository / "hooks" / "post-receive"), "--deploy", code=code).stdout
+
+    def hold_branch(self) -> None:
+        """Has each push stop when it has been agreed to and the branch has not moved, until the test makes `move`."""
+        hook = self.repository / "hooks" / "update"
+        hook.write_text(f"#!/bin/sh\n{gated('moving', 'move')}\n")
+        hook.chmod(0o755)
+
     def tip(self, branch: str = "main") -> str | None:
         done = self.run("git", "rev-parse", "--quiet", "--verify", f"refs/heads/{branch}", cwd=self.repository,
                         code=None)
@@ -114,29 +131,15 @@ class Environment:
         """What is neither a release that went live nor part of the furniture."""
         pending = sorted(path.name for path in (self.releases / ".pending").iterdir())
         return pending + sorted({path.name for path in self.releases.iterdir()} - set(self.names())
-                                - {".pending", ".build.lock", ".live.lock", ".repository", "current"})
+                                - {".pending", ".build.lock", ".repository", "current"})
 
 
-class Lock:
-    """One of an environment's two locks, taken until it is released: what needs it stops there."""
-
-    def __init__(self, environment: Environment, name: str):
-        self._file = open(environment.releases / f".{name}.lock", "a")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._inode = f":{os.fstat(self._file.fileno()).st_ino} "
-
-    def waiting(self) -> int:
-        """How many processes wait for it."""
-        return sum("->" in line and self._inode in line for line in Path("/proc/locks").read_text().splitlines())
-
-    def release(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> Lock:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 class DeployCase(WebCase):
@@ -159,10 +162,20 @@ class DeployCase(WebCase):
         environment.setup(*arguments)
         return environment
 
-    def wait_for_build(self) -> int:
-        """The process of the gated build."""
-        return int(wait_until(lambda: (file := self.builds / "began").exists() and file.read_text().strip(),
-                              "the build runs"))
+    def wait_for(self, name: str) -> int:
+        """The process that has written its number to this file: `began` is the gated build's."""
+        return int(wait_until(lambda: (file := self.builds / name).exists() and file.read_text().strip(),
+                              f"there is {name}"))
+
+    def tool(self, name: str, script: str) -> None:
+        """Has hooks find this shell script in place of a program. `REAL` stands for the program itself."""
+        programs = self.place / "programs"
+        programs.mkdir(exist_ok=True)
+        file = programs / name
+        file.write_text("#!/bin/sh\n" + script.replace("REAL", str(harness.find_program(name))))
+        file.chmod(0o755)
+        if not self.variables["PATH"].startswith(f"{programs}:"):
+            self.variables["PATH"] = f"{programs}:{self.variables['PATH']}"
 
     def assertLive(self, environment: Environment, text: str, commit: str | None = None) -> None:
         """The web root shows this and, unless told, is at the tip of main."""
@@ -348,7 +361,7 @@ class Push(DeployCase):
         blue.set("keep", "1")
         blue.push("main:other")
         self.assertEqual(len(blue.names()), 4, "a push that deploys nothing prunes nothing")
-        blue.run(str(blue.repository / "hooks" / "post-receive"), "--deploy")
+        blue.deploy()
         self.assertEqual(blue.names(), [blue.live(), "initial"])
         self.assertClean(blue)
 
@@ -368,15 +381,80 @@ class Push(DeployCase):
         blue = self.environment()
         blue.release("App v1\n")
         commit = blue.commit("App v2\n")
-        lock = self.enter(Lock(blue, "live"))
+        blue.hold_branch()
         with blue.pushing() as push:
-            wait_until(lambda: lock.waiting(), "the hook that makes the release live waits")
-            self.assertEqual((blue.tip(), blue.served()), (commit, "App v1\n"))
+            self.wait_for("moving")
+            self.assertEqual(blue.served(), "App v1\n")
             os.kill(push.pid, signal.SIGKILL)
             push.wait(10)
-            lock.release()
+            (self.builds / "move").touch()
             wait_until(lambda: blue.served() == "App v2\n", "the deployment is finished")
+        self.assertLive(blue, "App v2\n", commit)
+
+    def test_a_pusher_who_leaves_during_the_build_finds_the_branch_deployed(self) -> None:
+        """Though git dies when it cannot report, and though the build says more than fits into a pipe nobody reads."""
+        blue = self.environment()
+        blue.release("App v1\n")
+        blue.set("build", f"({GATED}) && head -c 300000 /dev/zero | tr '\\0' x | fold")
+        commit = blue.commit("App v2\n")
+        with blue.pushing() as push:
+            self.wait_for("began")
+            os.kill(push.pid, signal.SIGKILL)
+            push.wait(10)
+            (self.builds / "open").touch()
+            wait_until(lambda: blue.tip() == commit, "the branch moves")
+            self.assertLive(blue, "App v2\n")
+            self.assertIn("Everything up-to-date", blue.push())
+        blue.release("App v3\n")
+        self.assertLive(blue, "App v3\n")
+        self.assertClean(blue)
+
+    def test_branch_that_was_moved_by_hand_is_told_to_whoever_pushes_and_deployed_by_hand(self) -> None:
+        blue = self.environment()
+        blue.release("App v1\n")
+        live, commit = blue.live(), blue.commit("App v2\n")
+        blue.push("main:feature")
+        blue.git("update-ref", "refs/heads/main", commit, cwd=blue.repository)
+        self.assertIn("Everything up-to-date", blue.push(), "git sees nothing to do")
+        self.assertIn(f"{commit[:7]}, which is not live", blue.setup())
+        said = blue.push("main:another")
+        self.assertIn(f"remote: NOT DEPLOYED: main is at {commit[:7]}, and release {live} is live", said)
+        blue.run("sh", "-c", re.search(r"on the server, as .*?: (.*)", said)[1])
+        self.assertLive(blue, "App v2\n", commit)
+        self.assertNotIn("NOT DEPLOYED", blue.push("main:third"))
+        self.assertClean(blue)
+
+    def test_deployment_by_hand_reaches_its_own_repository_whatever_git_is_told(self) -> None:
+        blue = self.environment()
+        blue.release("App v1\n")
+        self.variables |= {"GIT_DIR": str(blue.work / ".git"), "GIT_INDEX_FILE": "/nowhere/index",
+                           "GIT_OBJECT_DIRECTORY": "/nowhere/objects"}
+        self.assertIn("deployed main", blue.deploy())
+        self.assertEqual(blue.served(), "App v1\n")
+
+    def test_hook_that_makes_releases_live_is_missing(self) -> None:
+        blue = self.environment()
+        hook = blue.repository / "hooks" / "reference-transaction"
+        hook.unlink()
+        self.assertIn("remote: not deployed: hooks/reference-transaction, which makes a release live, is missing; run",
+                      blue.release("App v1\n", code=1))
+        # As under a git that does not know it.
+        hook.write_text("#!/bin/sh\n")
+        hook.chmod(0o755)
+        self.assertIn("remote: NOT DEPLOYED: main is at", blue.push())
+        self.assertIn("git did not call hooks/reference-transaction", blue.deploy(code=1))
+        self.assertEqual(blue.live(), "initial")
+        self.assertClean(blue)
+
+    def test_files_in_lfs_are_said_not_to_be_deployed_where_the_server_lacks_it(self) -> None:
+        blue = self.environment()
+        blue.commit("App v1\n", **{"image": "version https://git-lfs.github.com/spec/v1\n"})
+        (blue.work / "deep").mkdir()
+        (blue.work / "deep" / ".gitattributes").write_text("*.png filter=lfs diff=lfs merge=lfs -text\n")
+        self.assertIn("remote: files in Git LFS are not deployed, only the pointers to them", blue.release("App v2\n"))
         self.assertLive(blue, "App v2\n")
+        blue.git("config", "filter.lfs.smudge", "cat", cwd=blue.repository)
+        self.assertNotIn("LFS", blue.release("App v3\n"))
 
 
 class Build(DeployCase):
@@ -423,16 +501,63 @@ class Build(DeployCase):
         blue.push("main", "main:feature", code=1)
         self.assertEqual((blue.tip(), blue.tip("feature")), (None, None))
 
-    def test_program_that_a_build_leaves_running_does_not_stop_the_next_push(self) -> None:
-        blue = self.environment("blue", "--build", 'sleep 60 >/dev/null 2>&1 & echo $! >"$BUILDS/left"')
-        blue.release("App v1\n")
-        left = int((self.builds / "left").read_text())
-        try:
-            blue.set("build", "")
-            self.assertNotIn("waiting", blue.release("App v2\n"))
-            self.assertLive(blue, "App v2\n")
-        finally:
-            os.kill(left, signal.SIGKILL)
+    def test_program_that_a_build_leaves_running_holds_up_neither_its_push_nor_the_next(self) -> None:
+        for output in ("", ">/dev/null 2>&1"):
+            with self.subTest(output):
+                blue = Environment(self.ground, self.variables, "blue" if output else "green")
+                blue.setup("--build", f'echo it builds; sleep 600 {output} & echo $! >"$BUILDS/left"')
+                try:
+                    self.assertIn("remote: it builds\n", blue.release("App v1\n"))
+                    self.assertLive(blue, "App v1\n")
+                    blue.set("build", "")
+                    self.assertNotIn("waiting", blue.release("App v2\n"))
+                    self.assertLive(blue, "App v2\n")
+                finally:
+                    os.kill(int((self.builds / "left").read_text()), signal.SIGKILL)
+
+    def test_all_that_a_build_says_reaches_the_pusher(self) -> None:
+        blue = self.environment("blue", "--build", "seq 30000; printf last")
+        said = blue.release("App v1\n")
+        self.assertEqual(re.findall(r"^remote: (\d+)$", said, re.MULTILINE), [str(number) for number in range(1, 30001)])
+        self.assertIn("remote: lastdeployed main", said.replace("lastremote: ", "last"))
+
+    def test_build_that_takes_too_long_is_ended_with_what_it_has_started(self) -> None:
+        blue = self.environment("blue", "--build", 'sleep 600 & echo $! >"$BUILDS/left"; wait', "--build-timeout", "1s")
+        said = blue.release("App v1\n", code=1)
+        self.assertIn("remote: refused: the build has run for 1s (bgproxy.buildTimeout) and was ended", said)
+        self.assertFalse(is_alive(int((self.builds / "left").read_text())))
+        self.assertIsNone(blue.tip())
+        self.assertClean(blue)
+        blue.set("buildTimeout", "soon")
+        self.assertIn("bgproxy.buildTimeout is 'soon', not a time like", blue.push(code=1))
+        blue.set("build", "sleep 1.5")
+        blue.set("buildTimeout", "0")
+        blue.push()
+        self.assertLive(blue, "App v1\n")
+
+    def test_releases_with_folders_that_a_build_has_made_read_only_are_pruned(self) -> None:
+        folder = self.place / "of a user"
+        folder.mkdir()
+        # Root needs no permission.
+        prefix = ()
+        if harness.is_root():
+            harness.need("runuser")
+            shutil.chown(folder, "www-data", "www-data")
+            prefix = ("runuser", "-u", "www-data", "--")
+        blue = Environment(self.ground, self.variables, "blue", folder / "html")
+        blue.repository = folder / "app"
+        blue.run(*prefix, SETUP, "--repo", str(blue.repository), "--web-root", str(blue.web_root), "--color", "blue",
+                 "--keep", "1", "--build", "mkdir -p pkg/mod && touch pkg/mod/f && chmod 555 pkg/mod", cwd=folder)
+        for number in range(3):
+            commit = blue.commit(f"App v{number}\n")
+            shutil.copytree(blue.work, folder / f"work {number}")
+            if prefix:
+                blue.run("chown", "-R", "www-data:www-data", str(folder / f"work {number}"))
+            said = blue.run(*prefix, "git", "push", str(blue.repository), "main", cwd=folder / f"work {number}").stdout
+            self.assertNotIn("could not remove", said)
+            self.assertLive(blue, f"App v{number}\n", commit)
+        self.assertEqual(blue.names(), [blue.live(), "initial"])
+        self.assertClean(blue)
 
     def test_full_disk_refuses_the_push_and_leaves_the_live_tree(self) -> None:
         harness.need_root()
@@ -466,12 +591,13 @@ class Build(DeployCase):
             self.assertEqual((blue.tip(), blue.live(), blue.served()), (tip, live, "App v1\n"))
             filler.unlink()
             (blue.work / "data").unlink()
-            # The disk fills up when the branch has moved already: nothing is left that could need room.
+            # The disk fills up when the push has been agreed to: nothing is left that could need room.
             commit = blue.commit("App v3\n")
-            with Lock(blue, "live") as lock, blue.pushing() as push:
-                wait_until(lock.waiting, "the release is about to go live")
+            blue.hold_branch()
+            with blue.pushing() as push:
+                self.wait_for("moving")
                 fill()
-                lock.release()
+                (self.builds / "move").touch()
                 self.assertEqual(push.wait(30), 0)
             self.assertLive(blue, "App v3\n", commit)
             self.assertClean(blue)
@@ -480,154 +606,19 @@ class Build(DeployCase):
 
     def test_missing_tool_is_named(self) -> None:
         blue = self.environment()
-        programs = self.place / "programs"
+        programs = self.place / "few programs"
         programs.mkdir()
-        for tool in ("bash", "git", "ln", "mv", "mkdir", "rm", "date", "readlink", "dirname", "grep", "id", "sh",
-                     "realpath", "find", "stat", "timeout"):
+        needed = re.search(r"for tool in (git .*); do", (DEPLOY / "post-receive").read_text())[1].split()
+        for tool in {"bash", "sh", *needed} - {"flock", "df"}:
             (programs / tool).symlink_to(harness.find_program(tool))
         blue.commit("App v1\n")
-        hook = str(blue.repository / "hooks" / "post-receive")
-        said = blue.run("env", f"PATH={programs}", hook, "--deploy", code=1).stdout
-        self.assertIn("not deployed: this server lacks flock df\n", said)
-        self.assertIn("setup-environment: this needs", blue.run("env", f"PATH={programs}", SETUP, code=1).stdout)
-
-
-class Together(DeployCase):
-    """More than one push at a time, and pushes that are killed."""
-
-    def rival(self, environment: Environment) -> Environment:
-        """Another working copy of the same repository."""
-        other = Environment(self.ground / "rival", self.variables, environment.color, environment.web_root)
-        other.repository = environment.repository
-        other.git("pull", "--quiet", str(environment.repository), "main")
-        return other
-
-    def two(self) -> tuple[Environment, Environment]:
-        blue = self.environment()
-        blue.release("App v1\n")
-        (self.ground / "rival").mkdir()
-        return blue, self.rival(blue)
-
-    def test_push_that_comes_while_another_builds_waits_and_is_refused_when_main_has_moved(self) -> None:
-        blue, rival = self.two()
-        blue.set("build", GATED)
-        first, second = blue.commit("App v2\n"), rival.commit("App v3\n")
-        with blue.pushing() as push:
-            self.wait_for_build()
-            with rival.pushing() as late:
-                line = late.stdout.readline()
-                self.assertIn("waiting for another deployment", line)
-                (self.builds / "open").touch()
-                self.assertEqual(push.wait(30), 0)
-                self.assertEqual(late.wait(30), 1, "its main is not a descendant of what main is by then")
-                self.assertIn("rejected", late.stdout.read())
-        self.assertLive(blue, "App v2\n", first)
-        rival.push("--force")
-        self.assertLive(blue, "App v3\n", second)
-        self.assertClean(blue)
-
-    def test_earlier_push_that_is_overtaken_before_it_goes_live_leaves_the_later_one_live(self) -> None:
-        blue, rival = self.two()
-        lock = self.enter(Lock(blue, "live"))
-        blue.commit("App v2\n")
-        with blue.pushing() as first:
-            wait_until(lambda: lock.waiting() == 1, "the first push is about to go live")
-            rival.git("pull", "--quiet", str(blue.repository), "main")
-            commit = rival.commit("App v3\n")
-            with rival.pushing() as second:
-                wait_until(lambda: lock.waiting() == 2, "the second push is about to go live")
-                self.assertEqual((blue.tip(), blue.served()), (commit, "App v1\n"))
-                lock.release()
-                self.assertEqual((first.wait(30), second.wait(30)), (0, 0))
-        self.assertLive(blue, "App v3\n", commit)
-        blue.git("pull", "--quiet", str(blue.repository), "main")
-        blue.release("App v4\n")
-        self.assertLive(blue, "App v4\n")
-        self.assertClean(blue)
-
-    def test_many_pushes_at_once_leave_the_web_root_at_the_tip_of_main(self) -> None:
-        blue, rival = self.two()
-        for turn in range(3):
-            blue.commit(f"ours {turn}\n")
-            rival.commit(f"theirs {turn}\n")
-            pushes = [Task(lambda e=e: e.push("--force", code=None)) for e in (blue, rival)]
-            said = [push.result() for push in pushes]
-            self.assertIn("deployed main", "".join(said))
-            text = blue.git("show", "main:index.html", cwd=blue.repository)
-            self.assertLive(blue, f"{text}\n")
-        blue.release("App v9\n", "--force")
-        self.assertLive(blue, "App v9\n")
-        self.assertClean(blue)
-
-    def test_hook_killed_in_its_build_leaves_the_live_tree_and_the_next_push_works(self) -> None:
-        blue = self.environment()
-        blue.release("App v1\n")
-        tip, live = blue.tip(), blue.live()
-        blue.set("build", GATED)
-        blue.commit("App v2\n")
-        with blue.pushing() as push:
-            os.kill(self.wait_for_build(), 0)
-            os.killpg(push.pid, signal.SIGKILL)
-            self.assertNotEqual(push.wait(10), 0)
-        self.assertEqual((blue.tip(), blue.live(), blue.served()), (tip, live, "App v1\n"))
-        self.assertEqual(len(blue.names()), 3, "what was staged lies there")
-        blue.set("build", "")
-        blue.push()
-        self.assertLive(blue, "App v2\n")
-        self.assertEqual(blue.names(), [live, blue.live(), "initial"])
-        self.assertClean(blue)
-
-    def test_hook_killed_alone_fails_its_push_and_holds_up_no_other(self) -> None:
-        blue = self.environment("blue", "--build", GATED)
-        commit = blue.commit("App v1\n")
-        with blue.pushing() as push:
-            build = self.wait_for_build()
-            hook = int(Path(f"/proc/{build}/stat").read_text().rsplit(")", 1)[1].split()[1])
-            os.kill(hook, signal.SIGKILL)
-            blue.set("build", "")
-            self.assertNotIn("waiting", blue.push(), "though the build of the first goes on")
-            self.assertLive(blue, "App v1\n", commit)
-            (self.builds / "open").touch()
-            self.assertEqual(push.wait(30), 1)
-        blue.release("App v2\n")
-        self.assertLive(blue, "App v2\n")
-        self.assertClean(blue)
-
-    def test_killed_between_branch_and_web_root_a_deployment_is_made_up_for_by_hand_or_by_the_next_push(self) -> None:
-        blue = self.environment()
-        blue.release("App v1\n")
-        for text in ("App v2\n", "App v3\n"):
-            before, commit = blue.served(), blue.commit(text)
-            with Lock(blue, "live") as lock, blue.pushing() as push:
-                wait_until(lambda: lock.waiting() == 1, "the release is about to go live")
-                os.killpg(push.pid, signal.SIGKILL)
-                push.wait(10)
-            self.assertEqual((blue.tip(), blue.served()), (commit, before))
-            if text == "App v2\n":
-                self.assertIn("Everything up-to-date", blue.push(), "git sees nothing to do")
-                self.assertIn(f"{commit[:7]}, which is not live", blue.setup())
-                blue.run(str(blue.repository / "hooks" / "post-receive"), "--deploy")
-                self.assertLive(blue, text)
-        blue.release("App v4\n")
-        self.assertLive(blue, "App v4\n")
-        self.assertClean(blue)
-
-    def test_killed_anywhere_a_push_leaves_one_whole_tree_live(self) -> None:
-        blue = self.environment("blue", "--keep", "2")
-        pad = {f"part{number}": "" for number in range(20)}
-        blue.commit("App v0\n", **{name: "App v0\n" for name in pad})
-        blue.push()
-        for turn in range(1, 13):
-            text = f"App v{turn}\n"
-            blue.commit(text, **{name: text for name in pad})
-            with blue.pushing() as push:
-                time.sleep(0.02 * turn)  # the subject: another moment each time
-            whole = {(blue.web_root / name).read_text() for name in ("index.html", *pad)}
-            self.assertEqual(len(whole), 1, f"turn {turn}")
-        blue.release("App v99\n")
-        self.assertLive(blue, "App v99\n")
-        self.assertEqual(len(blue.names()), 3)
-        self.assertClean(blue)
+        path = f"PATH={programs}"
+        self.assertIn("not deployed: this server lacks flock df\n", blue.deploy("env", path, code=1))
+        # The first push would be the wrong moment to hear of it.
+        for tool in needed:
+            (programs / tool).unlink(missing_ok=True)
+        said = blue.run("env", path, SETUP, code=1).stdout
+        self.assertEqual(set(needed) - set(said.removeprefix("setup-environment: this needs").split()), set())
 
 
 class IdleOnly(DeployCase):
@@ -684,13 +675,20 @@ class IdleOnly(DeployCase):
         self.green.set("build", GATED)
         self.green.commit("App v2\n")
         with self.green.pushing() as push:
-            self.wait_for_build()
+            self.wait_for("began")
             self.door.switch("green")
             (self.builds / "open").touch()
             self.assertEqual(push.wait(30), 1)
             self.assertIn("refused: green is live", push.stdout.read())
         self.assertIsNone(self.green.tip())
         self.assertClean(self.green)
+
+    def test_live_color_refuses_a_deployment_by_hand_too(self) -> None:
+        self.green.release("App v2\n")
+        live = self.green.live()
+        self.door.switch("green")
+        self.assertIn("not deployed: green is live", self.green.deploy(code=1))
+        self.assertEqual(self.green.live(), live)
 
     def test_front_door_that_does_not_answer_refuses(self) -> None:
         self.door.stop()
@@ -789,6 +787,24 @@ class Setup(DeployCase):
         blue.release("App v2\n")
         self.assertLive(blue, "App v2\n")
 
+    def test_repository_that_the_environment_names_to_git_is_left_alone(self) -> None:
+        other = Environment(self.ground, self.variables, "green")
+        other.commit("another project\n")
+        config = (other.work / ".git" / "config").read_bytes()
+        blue = Environment(self.ground, self.variables, "blue")
+        told = {"GIT_DIR": str(other.work / ".git"), "GIT_WORK_TREE": str(other.work)}
+        blue.run("env", *(f"{name}={value}" for name, value in told.items()), SETUP, "--repo", str(blue.repository),
+                 "--web-root", str(blue.web_root), "--color", "blue")
+        self.assertEqual((other.work / ".git" / "config").read_bytes(), config)
+        blue.release("App v1\n")
+        self.assertLive(blue, "App v1\n")
+
+    def test_git_that_would_not_call_all_hooks_is_refused(self) -> None:
+        self.tool("git", 'case $1 in version) echo "git version 2.27.1" ;; *) exec REAL "$@" ;; esac\n')
+        blue = Environment(self.ground, self.variables, "blue")
+        self.assertIn("this needs git 2.28 or later, not git version 2.27.1", blue.setup(code=1))
+        self.assertFalse(blue.repository.exists())
+
     def test_web_root_that_exists_becomes_the_first_release_and_is_never_pruned(self) -> None:
         web_root = self.ground / "html"
         web_root.mkdir()
@@ -843,7 +859,8 @@ class Setup(DeployCase):
                 (("--color", "red"), 2, "expected blue or green"), (("--keep", "0"), 2, "positive number"),
                 (("--branch", "a..b"), 2, "'a..b'"), (("--web-root", "/"), 2, "/ cannot"),
                 (("--owner", "nobody-at-all"), 1, "no user"), (("--what",), 2, "unknown option --what"),
-                (("--keep",), 2, "--keep needs a value"), (("--web-root", str(self.ground)), 1, "everybody could read"),
+                (("--keep",), 2, "--keep needs a value"), (("--build-timeout", "soon"), 2, "not 'soon'"),
+                (("--web-root", str(self.ground)), 1, "everybody could read"),
                 (("--idle-only", "--ctl", "/nowhere/ctl"), 1, "/nowhere/ctl, which is missing here, or not")):
             with self.subTest(arguments):
                 self.assertIn(word, blue.setup(*arguments, code=code))
