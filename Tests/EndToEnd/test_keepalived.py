@@ -88,12 +88,68 @@ class SwitchBoth(Case):
         self.assertCode(self.both("green", "--dry-run"), 0, "would switch blue → green")
         self.assertEqual([door.status()["generation"] for door in (self.first, self.second)], [0, 0])
 
-    def test_a_handover_has_its_command_run_for_each(self) -> None:
+    def test_a_dry_run_runs_no_check_and_has_an_end(self) -> None:
         self.doors()
+        ran = self.folder() / "ran"
+        self.assertCode(self.both("green", "--dry-run", "--before", f"echo ran >>{ran}"), 0)
+        self.assertFalse(ran.exists())
+        self.assertCode(self.both("green", "--before", f"echo ran >>{ran}"), 0)
+        self.assertEqual(ran.read_text().split(), ["ran", "ran"], "once for each")
+        # Its limit leaves room for checks: here time runs faster.
+        timeout = self.make_stub("timeout", 'limit=$2; [ "$limit" -lt 100 ] || limit=1\n'
+                                            f'exec {find_program("timeout")} "$1" "$limit" "${{@:3}}"')
+        stub = self.make_stub("hangs", f'''[[ "$*" != *--dry-run* ]] || exec sleep 100
+            exec bgproxyctl --socket {self.second.admin_path} "$@"''')
+        result = run(SWITCH_BOTH, "blue", "--socket", self.first.admin_path, "--front-door", stub,
+                     env=with_programs(f"{Path(timeout).parent}:{os.environ.get('PATH', '')}"))
+        self.assertCode(result, 3, f"{stub} would not switch to blue; nothing was changed")
+        self.assertActive("green", "green")
+
+    def test_a_handover_has_its_command_run_once_and_there_and_back_it_is_the_same_way(self) -> None:
+        self.doors()
+        ran = self.folder() / "ran"
+        during = f"bgproxyctl --socket {self.first.admin_path} status --json | grep -q '\"holding\"' && echo ran >>{ran}"
+        for color in ("green", "blue"):
+            ran.unlink(missing_ok=True)
+            self.assertCode(self.both(color, "--handover", "--during", during), 0)
+            self.assertActive(color, color)
+            self.assertEqual(ran.read_text().split(), ["ran"], "while the one that was named first held its traffic")
+
+    def test_with_a_command_in_the_handover_the_one_that_serves_goes_first(self) -> None:
+        _, second = self.doors()
+        self.open_session(second.address(), "blue")
+        ran = self.folder() / "ran"
+        order = ("green", "--handover", "--force", "--drain", "2s", "--during", f"touch {ran}")
+        self.assertCode(self.both(*order), 1, f"{second.admin_path} serves", "name it first", "nothing was changed")
+        self.assertActive("blue", "blue")
+        self.assertFalse(ran.exists())
+        self.first, self.second = self.second, self.first
+        self.assertCode(self.both(*order), 0)
+        self.assertActive("green", "green")
+        self.assertTrue(ran.exists())
+
+    def test_the_command_is_run_where_the_color_is_still_to_change(self) -> None:
+        first, _ = self.doors()
+        first.switch("green")
         ran = self.folder() / "ran"
         self.assertCode(self.both("green", "--handover", "--during", f"echo ran >>{ran}"), 0)
         self.assertActive("green", "green")
-        self.assertEqual(ran.read_text().split(), ["ran", "ran"])
+        self.assertEqual(ran.read_text().split(), ["ran"])
+
+    def test_what_a_command_has_moved_is_not_left_behind_by_a_rollback(self) -> None:
+        first, second = self.doors()
+        ran = self.folder() / "ran"
+        handover = ("--handover", "--during", f"echo ran >>{ran}")
+        self.assertCode(self.break_the_second("exit 1", *handover), 6, "nothing is taken back",
+                        f"{first.admin_path} leads to green", "'switch-both green'", "'switch-both blue --handover")
+        self.assertActive("green", "blue")
+        # Neither is it where the second one has switched, and only its answer was lost.
+        self.assertCode(self.both("green"), 0, "green is active already")
+        self.assertCode(self.both("blue", *handover), 0)
+        lost = f"bgproxyctl --socket {second.admin_path} \"$@\" >/dev/null; exit 255"
+        self.assertCode(self.break_the_second(lost, *handover), 3, "nothing is taken back")
+        self.assertActive("green", "green")
+        self.assertEqual(ran.read_text().split(), ["ran"] * 3)
 
     def test_a_disagreement_is_reported_and_mended(self) -> None:
         self.doors()
@@ -184,8 +240,9 @@ class SwitchBoth(Case):
         self.assertCode(self.both("green", "--after", f"test $BGPROXY_SOCKET = {self.first.admin_path}"), 1, "taking")
         self.assertActive("blue", "blue")
 
-    def lose_the_first(self, once: str, *options: str, kills: bool = True) -> subprocess.CompletedProcess[str]:
-        """Switches to green and loses the connection to the first one when its phase is `once`."""
+    def lose_the_first(self, once: str, *options: str, kills: bool = True,
+                       then: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Switches to green and loses the connection to the first one when its phase is `once`; makes the file `then`."""
         ctl, pid_file = f"bgproxyctl --socket {self.first.admin_path}", self.folder() / "pid"
         stub = self.make_stub("first-ctl", f'''
             case "$*" in
@@ -201,6 +258,8 @@ class SwitchBoth(Case):
             exit 255''')
         result = run(SWITCH_BOTH, "green", *options, "--front-door", stub, "--socket", self.second.admin_path,
                      env=with_programs())
+        if then:
+            then.touch()
         pid = pid_file.read_text().strip()
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the bgproxyctl that was left behind has ended")
         return result
@@ -216,10 +275,22 @@ class SwitchBoth(Case):
 
     def test_a_handover_to_which_the_connection_was_lost_is_given_up(self) -> None:
         first, _ = self.doors()
-        result = self.lose_the_first("holding", "--handover", "--during", "sleep 25", kills=False)
+        # Who stays keeps the handover from its end.
+        self.open_session(first.address(), "blue")
+        result = self.lose_the_first("holding", "--handover", kills=False)
         self.assertCode(result, 3, "back to blue")
         self.assertActive("blue", "blue")
         self.assertEqual((first.status()["hold"], first.status()["generation"]), (None, 0))
+
+    def test_a_handover_whose_command_may_be_at_work_goes_on_when_the_connection_is_lost(self) -> None:
+        first, _ = self.doors()
+        then = self.folder() / "then"
+        during = f"until [ -e {then} ]; do sleep 0.05; done"
+        result = self.lose_the_first("holding", "--handover", "--during", during, kills=False, then=then)
+        self.assertCode(result, 3, "goes on its way to green (holding)", "nothing is taken back",
+                        "the same command")
+        wait_until(lambda: first.status()["active"] == "green", "the handover comes to its end")
+        self.assertEqual(first.status()["generation"], 1)
 
     def test_with_no_undo_a_ramp_goes_on_and_is_told_how_to_end(self) -> None:
         self.doors()
@@ -336,6 +407,7 @@ class SwitchBoth(Case):
             (["green", *one, *two, "--reason"], "--reason needs a value"),
             (["rollback", *one, *two, "--dry-run"], "rollback has no --dry-run"),
             (["--check", *one, *two, "--force"], "--check takes no --force"),
+            (["rollback", *one, *two, "--during", "x"], "rollback takes no --during"),
             (["green", *one, "--front-door", "no-such-program x"], "no-such-program is not installed"),
         ):
             with self.subTest(arguments=arguments):

@@ -129,6 +129,20 @@ class TwoDatabases(LabCase):
         self.check_equal(lab)
         self.assertEqual(self.psql(lab, "blue", "SELECT count(*) FROM people"), str(result["people"]))
 
+    def test_of_two_front_doors_the_one_that_serves_goes_first_and_no_request_meets_a_database_that_follows(self) -> None:
+        lab = self.replicated()
+        standby = self.front_door(*lab.listen[2:])
+        both = "config/keepalived/switch-both {} --handover --during 'replica catch-up' --socket {} --socket {}"
+        doors = ("$BGPROXY_SOCKET", standby.admin_path)
+        load = self.enter(Load(lab))
+        load.goes_on()
+        self.refuses(lab, both.format("green", *reversed(doors)), "name it first", "nothing was changed")
+        for color in ("green", "blue"):
+            self.does(lab, both.format(color, *doors), f"{color} is written")
+            self.assertEqual((lab.status()["active"], standby.status()["active"]), (color, color))
+            load.goes_on()
+        self.check_load(load)
+
     def test_a_handover_that_is_killed_where_neither_is_written_is_taken_up_again_in_either_direction(self) -> None:
         lab = self.replicated()
         person = lab.ask("POST", "/people", {"name": "a", "phone": "1"})["id"]
