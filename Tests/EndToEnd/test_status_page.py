@@ -123,7 +123,8 @@ class Watching(PageCase):
         door.rollback(reason="not yet")
         page.wait_text("#headline", "blue is live")
         wait_until(lambda: page.evaluate("document.querySelectorAll('#chart line.switch').length") == 2, "two lines")
-        self.assertEqual(page.evaluate("document.querySelector('#history tbody td:nth-child(4)').innerText"), "not yet")
+        self.assertEqual(page.evaluate("document.querySelector('#history tbody td:nth-child(4)').innerText"),
+                         "rollback · not yet")
         wait_until(lambda: page.evaluate("document.querySelectorAll('#chart path.line.green').length"), "both lines")
         self.check_peaceful(page, door)
         # And markup that came in after all would do nothing, and be complained of.
