@@ -223,7 +223,8 @@ class AuditTest(Case):
                         change()
                         line = door.wait_line(lambda line, event=event: harness.event_of(line) == event, since=before,
                                               what=event)
-                        self.check(line, "json" in arguments, forged if event in ("switch", "rollback", "ramp") else None)
+                        has_reason = event in ("switch", "rollback", "ramp")
+                        self.check(line, "json" in arguments, forged if has_reason else None)
                         expected.append(event)
                 # What changes nothing leaves no line of a change.
                 for path, body in (("/v1/switch", {"to": "green", "expect": "green"}), ("/v1/drain", {"now": True}),
