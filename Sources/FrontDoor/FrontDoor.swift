@@ -83,7 +83,7 @@ public actor FrontDoor {
   var publicServer: HTTPServer?
   var publicQueue = PublicQueue()
   /// The oldest first.
-  var pastEvents: [EventReport] = []
+  var pastEvents = PastEvents()
   var lastTold: [String: Instant] = [:]
   var signals: SignalWatch?
 
@@ -232,18 +232,15 @@ public actor FrontDoor {
   }
 
   private func received(signal: SignalWatch.Signal, by: Requester) {
-    func audit(_ reason: String) {
-      log.info("stop", ["uid": .count(by.uid), "pid": .count(by.pid), "reason": .string(reason)])
-    }
     switch signal {
     case .terminate:
       terminateSignals += 1
       guard terminateSignals == 1 else {
-        audit("second signal")
+        audit("stop", by: by, ["reason": "second signal"])
         removeFiles()
         return reactor.stop()
       }
-      audit("signal")
+      audit("stop", by: by, ["reason": "signal"])
       start { await $0.stop() }
     case .upgrade: log.warning("upgrade-refused", ["reason": "upgrade is not built yet"])
     case .reload: start { _ = await $0.reload(by: by) }

@@ -197,7 +197,7 @@ extension MetricsReading {
   private func addSwitches(to text: inout MetricsText) {
     text.add(
       "bgproxy_switches_total", .counter, "Switches to this color; automatic: a release that was taken back.",
-      Tallies.SwitchKind.allCases.flatMap { kind in
+      Receipt.Kind.allCases.flatMap { kind in
         byColor { Double(tallies.switches[kind]?[$0] ?? 0) }.map {
           MetricsText.Sample($0.labels + [("kind", kind.rawValue)], $0.value)
         }

@@ -24,10 +24,9 @@ extension FrontDoor {
       defer { turn.give() }
       if isStopping { return .failure(ErrorReport(code: "stopping", message: "the front door is stopping")) }
       let report = try await replace(with: new, resolved.addresses)
-      log.info(
-        "reload",
+      audit(
+        "reload", by: requester,
         [
-          "uid": .count(requester.uid), "pid": .count(requester.pid),
           "added": .string(report.added.joined(separator: ",")),
           "removed": .string(report.removed.joined(separator: ",")),
           "changed": .string(report.changed.joined(separator: ",")),
