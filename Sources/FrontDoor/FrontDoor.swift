@@ -210,7 +210,8 @@ public actor FrontDoor {
     if let publicSocket { fields.append((key: "metrics", value: .string("\(publicSocket.address)"))) }
     fields.append((key: "workers", value: .count(workers.count)))
     fields.append((key: "sessions", value: .count(sessionLimit)))
-    log.write(.info, "ready", fields)
+    // Whatever the level is: who starts a front door waits for this line.
+    log.always("ready", fields)
     tellSupervisor("READY=1")
   }
 

@@ -201,7 +201,7 @@ extension FrontDoor {
 
   /// The line that each change leaves.
   func audit(_ event: String, by: Requester, _ fields: KeyValuePairs<String, LogValue> = [:]) {
-    log.audit(event, [(key: "uid", value: .count(by.uid)), (key: "pid", value: .count(by.pid))] + fields)
+    log.always(event, [(key: "uid", value: .count(by.uid)), (key: "pid", value: .count(by.pid))] + fields)
   }
 
   // MARK: Who asked, and what runs

@@ -66,8 +66,8 @@ public final class Log: Sendable {
   public func info(_ event: String, _ fields: KeyValuePairs<String, LogValue> = [:]) { write(.info, event, fields) }
   public func debug(_ event: String, _ fields: KeyValuePairs<String, LogValue> = [:]) { write(.debug, event, fields) }
 
-  /// Who has changed what: written whatever the level is.
-  public func audit(_ event: String, _ fields: some Sequence<(key: String, value: LogValue)>) {
+  /// Written whatever the level is: who has changed what, and what others wait for.
+  public func always(_ event: String, _ fields: some Sequence<(key: String, value: LogValue)>) {
     put(.info, event, fields)
   }
 

@@ -192,13 +192,6 @@ class WatchTest(EventsCase):
 class AuditTest(Case):
     CHANGES = {"switch", "rollback", "drain", "ramp", "pause", "resume", "reload", "reload-refused", "stop"}
 
-    def started(self, *targets: str, **settings: object) -> harness.FrontDoor:
-        """Also one that does not log that it is ready."""
-        door = self.front_door(*targets, start=False, **settings)
-        door.launch()
-        wait_until(lambda: door.ctl("status", "--quiet").returncode == 0, "the front door is ready")
-        return door
-
     def changes(self, door: harness.FrontDoor) -> list[str]:
         return [event for line in door.lines if (event := harness.event_of(line)) in self.CHANGES]
 
@@ -206,7 +199,7 @@ class AuditTest(Case):
         for arguments in ((), ("--log-format", "json"), ("--log-level", "error")):
             with self.subTest(arguments=arguments):
                 blue, green = self.colors()
-                door = self.started(blue.address, green.address, arguments=arguments)
+                door = self.front_door(blue.address, green.address, arguments=arguments)
                 forged = 'why\n2026-01-31T10:00:00.000Z info switch uid=0 "forged" }\n{"event":"switch"}'
                 expected = []
                 with self.open_session(door.address(), "blue"):
@@ -242,7 +235,7 @@ class AuditTest(Case):
         blue = self.enter(Backend(tagged("blue")))
         green = Backend(tagged("green"))
         self.addCleanup(green.__exit__, None, None, None)
-        door = self.started(blue.address, green.address, arguments=("--log-level", "warning"),
+        door = self.front_door(blue.address, green.address, arguments=("--log-level", "warning"),
                             health={"interval": "100ms", "rise": 1, "fall": 1})
         wait_until(lambda: door.status()["colors"]["green"]["healthy"], "green is healthy")
         door.switch("green", bake="1m", reason="v2")
