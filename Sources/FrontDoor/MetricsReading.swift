@@ -73,7 +73,8 @@ extension FrontDoor {
 
   private func metricsReading() async -> MetricsReading {
     let report = await workers.report()
-    let measures = await workers.measures()
+    var measures = await workers.measures()
+    while measures.edition != targetBook.edition { measures = await workers.measures() }
     recordTally(report)
     let state = machine.state
     var share = ByColor(both: Int(state.trial?.share ?? 0))

@@ -105,6 +105,8 @@ struct Ledger: ~Copyable {
   private var listeners = CounterTable(of: ListenerCounters())
   var connectTimes = ByColor(both: LatencyHistogram())
   private var sessionTimes = InlineArray<3, LatencyHistogram>(repeating: LatencyHistogram())
+  /// Of the routes whose targets and listeners it counts.
+  private var edition: UInt64 = 0
 
   /// Before sessions find their way by these routes.
   mutating func prepare(for routes: Routes) {
@@ -113,8 +115,12 @@ struct Ledger: ~Copyable {
       targets.clear(Self.row(slot, isPreview: false))
       targets.clear(Self.row(slot, isPreview: true))
     }
-    let highest = routes.targets.keys.map(\.number).max() ?? 0
-    listeners.grow(to: (Int(highest) + 1) * Account.allCases.count)
+    let rows = routes.targets.keys.map { Int($0.row) + 1 }.max() ?? 0
+    listeners.grow(to: rows * Account.allCases.count)
+    for listener in routes.freshListeners {
+      for account in Account.allCases { listeners.clear(Self.row(listener, account)) }
+    }
+    edition = routes.edition
   }
 
   /// Changes what is counted for a target; nothing where there is none.
@@ -140,17 +146,17 @@ struct Ledger: ~Copyable {
     -> Measures
   {
     Measures(
-      targets: targets.copied(), listeners: listenerCounts, census: census, connectTimes: connectTimes,
+      edition: edition, targets: targets.copied(), listeners: listenerCounts, census: census, connectTimes: connectTimes,
       firstByte: firstByte, firstByteOfSessions: ofSessions,
       sessionTimes: sessionTimes.indices.map { sessionTimes[$0] })
   }
 
   var listenerRows: Int { listeners.count }
 
-  var listenerCounts: ListenerCounts { ListenerCounts(rows: listeners.copied()) }
+  var listenerCounts: ListenerCounts { ListenerCounts(edition: edition, rows: listeners.copied()) }
 
   static func row(_ listener: ListenerID, _ account: Account) -> Int {
-    Int(listener.number) * Account.allCases.count + Int(account.rawValue)
+    Int(listener.row) * Account.allCases.count + Int(account.rawValue)
   }
 
   fileprivate static func row(_ slot: Int32, isPreview: Bool) -> Int { Int(slot) * 2 + (isPreview ? 1 : 0) }
@@ -166,6 +172,8 @@ struct Ledger: ~Copyable {
 
 /// What happened at each listener, in all workers together.
 public struct ListenerCounts: Sendable {
+  /// As `Measures.edition`.
+  public private(set) var edition: UInt64
   fileprivate var rows: [ListenerCounters]
 
   public func counters(of listener: ListenerID, _ account: Account) -> ListenerCounters {
@@ -173,8 +181,11 @@ public struct ListenerCounts: Sendable {
     return rows.indices.contains(row) ? rows[row] : ListenerCounters()
   }
 
+  fileprivate init(edition: UInt64, rows: [ListenerCounters]) { (self.edition, self.rows) = (edition, rows) }
+
   static func + (a: ListenerCounts, b: ListenerCounts) -> ListenerCounts {
     var sum = a
+    sum.edition = min(a.edition, b.edition)
     Measures.add(b.rows, to: &sum.rows, +=)
     return sum
   }
@@ -182,6 +193,8 @@ public struct ListenerCounts: Sendable {
 
 /// A copy of the ledgers of all workers, added up.
 public struct Measures: Sendable {
+  /// Of the routes that every worker had by then. Whoever knows of later ones must ask again: rows are used again.
+  public private(set) var edition: UInt64
   private var targets: [TrafficCounters]
   private var listeners: ListenerCounts
   private var census: [ListenerCensus]
@@ -193,10 +206,11 @@ public struct Measures: Sendable {
   private var sessionTimes: [LatencyHistogram]
 
   fileprivate init(
-    targets: [TrafficCounters], listeners: ListenerCounts, census: [ListenerCensus],
+    edition: UInt64, targets: [TrafficCounters], listeners: ListenerCounts, census: [ListenerCensus],
     connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
     firstByteOfSessions: ByColor<LatencyHistogram>, sessionTimes: [LatencyHistogram]
   ) {
+    self.edition = edition
     self.targets = targets
     self.listeners = listeners
     self.census = census
@@ -226,6 +240,7 @@ public struct Measures: Sendable {
 
   static func + (a: Measures, b: Measures) -> Measures {
     var sum = a
+    sum.edition = min(a.edition, b.edition)
     add(b.targets, to: &sum.targets, +=)
     sum.listeners = a.listeners + b.listeners
     add(b.census, to: &sum.census, +=)
