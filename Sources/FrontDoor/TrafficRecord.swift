@@ -20,7 +20,9 @@ struct TrafficRecord {
   private var listenerCounts: [[ListenerID: ByColor<ListenerCounters>]] = []
   private static let stepsOfMinute = 30
 
-  mutating func add(_ report: WorkerReport, _ counts: [ListenerID: ByColor<ListenerCounters>]? = nil, at now: Instant = .now()) {
+  mutating func add(
+    _ report: WorkerReport, _ counts: [ListenerID: ByColor<ListenerCounters>]? = nil, at now: Instant = .now()
+  ) {
     defer { last = (now, report) }
     if let counts {
       listenerCounts.append(counts)
@@ -88,11 +90,12 @@ extension FrontDoor {
     while counts.edition != targetBook.edition { counts = await workers.listenerCounts() }
     traffic.add(
       report,
-      Dictionary(uniqueKeysWithValues: listeners.map { listener in
-        (
-          listener.id,
-          ByColor(blue: counts.counters(of: listener.id, .blue), green: counts.counters(of: listener.id, .green))
-        )
-      }))
+      Dictionary(
+        uniqueKeysWithValues: listeners.map { listener in
+          (
+            listener.id,
+            ByColor(blue: counts.counters(of: listener.id, .blue), green: counts.counters(of: listener.id, .green))
+          )
+        }))
   }
 }

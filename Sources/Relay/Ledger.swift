@@ -40,6 +40,27 @@ public struct ListenerCounters: Equatable, Sendable {
   }
 }
 
+/// How long things took at one listener, for production sessions of one color.
+public struct ListenerTimes: Equatable, Sendable {
+  public var connect = CoarseHistogram()
+  public var firstByte = CoarseHistogram()
+
+  public init() {}
+
+  public static func += (sum: inout ListenerTimes, other: ListenerTimes) {
+    sum.connect += other.connect
+    sum.firstByte += other.firstByte
+  }
+}
+
+/// Why a client is kept waiting without a backend.
+public enum HoldReason: String, Sendable, CaseIterable {
+  /// A pause or a handover.
+  case hold
+  /// A release on trial takes no connections: it will be taken back in a moment.
+  case trial
+}
+
 /// Sessions that a listener has at present, of one account.
 public struct ListenerCensus: Equatable, Sendable {
   public var sessions = 0
@@ -103,7 +124,9 @@ public struct ListenerCensus: Equatable, Sendable {
 struct Ledger: ~Copyable {
   private var targets = CounterTable(of: TrafficCounters())
   private var listeners = CounterTable(of: ListenerCounters())
-  var connectTimes = ByColor(both: LatencyHistogram())
+  private var listenerTimes = CounterTable(of: ListenerTimes())
+  private var connectTimes = ByColor(both: LatencyHistogram())
+  private var heldTimes = InlineArray<2, LatencyHistogram>(repeating: LatencyHistogram())
   private var sessionTimes = InlineArray<3, LatencyHistogram>(repeating: LatencyHistogram())
   /// Of the routes whose targets and listeners it counts.
   private var edition: UInt64 = 0
@@ -117,8 +140,10 @@ struct Ledger: ~Copyable {
     }
     let rows = routes.targets.keys.map { Int($0.row) + 1 }.max() ?? 0
     listeners.grow(to: rows * Account.allCases.count)
+    listenerTimes.grow(to: rows * Color.allCases.count)
     for listener in routes.freshListeners {
       for account in Account.allCases { listeners.clear(Self.row(listener, account)) }
+      for color in Color.allCases { listenerTimes.clear(Self.row(listener, color)) }
     }
     edition = routes.edition
   }
@@ -137,6 +162,21 @@ struct Ledger: ~Copyable {
     change(&listeners[row])
   }
 
+  mutating func connected(_ listener: ListenerID, _ color: Color, microseconds: UInt64) {
+    connectTimes[color].add(microseconds: microseconds)
+    let row = Self.row(listener, color)
+    if row < listenerTimes.count { listenerTimes[row].connect.add(microseconds: microseconds) }
+  }
+
+  mutating func firstByteCame(_ listener: ListenerID, _ color: Color, microseconds: UInt64) {
+    let row = Self.row(listener, color)
+    if row < listenerTimes.count { listenerTimes[row].firstByte.add(microseconds: microseconds) }
+  }
+
+  mutating func held(for reason: HoldReason, microseconds: UInt64) {
+    heldTimes[Self.index(reason)].add(microseconds: microseconds)
+  }
+
   mutating func sessionEnded(of color: Color?, microseconds: UInt64) {
     sessionTimes[Self.index(color)].add(microseconds: microseconds)
   }
@@ -146,8 +186,9 @@ struct Ledger: ~Copyable {
     -> Measures
   {
     Measures(
-      edition: edition, targets: targets.copied(), listeners: listenerCounts, census: census, connectTimes: connectTimes,
-      firstByte: firstByte, firstByteOfSessions: ofSessions,
+      edition: edition, targets: targets.copied(), listeners: listenerCounts, census: census,
+      listenerTimes: listenerTimes.copied(), connectTimes: connectTimes, firstByte: firstByte,
+      firstByteOfSessions: ofSessions, heldTimes: heldTimes.indices.map { heldTimes[$0] },
       sessionTimes: sessionTimes.indices.map { sessionTimes[$0] })
   }
 
@@ -159,7 +200,18 @@ struct Ledger: ~Copyable {
     Int(listener.row) * Account.allCases.count + Int(account.rawValue)
   }
 
+  fileprivate static func row(_ listener: ListenerID, _ color: Color) -> Int {
+    Int(listener.row) * Color.allCases.count + index(color)
+  }
+
   fileprivate static func row(_ slot: Int32, isPreview: Bool) -> Int { Int(slot) * 2 + (isPreview ? 1 : 0) }
+
+  fileprivate static func index(_ reason: HoldReason) -> Int {
+    switch reason {
+    case .hold: 0
+    case .trial: 1
+    }
+  }
 
   fileprivate static func index(_ color: Color?) -> Int {
     switch color {
@@ -198,25 +250,29 @@ public struct Measures: Sendable {
   private var targets: [TrafficCounters]
   private var listeners: ListenerCounts
   private var census: [ListenerCensus]
+  private var listenerTimes: [ListenerTimes]
   public private(set) var connectTimes: ByColor<LatencyHistogram>
   /// Protocol http.
   public private(set) var firstByte: ByColor<LatencyHistogram>
   /// Protocol tcp.
   public private(set) var firstByteOfSessions: ByColor<LatencyHistogram>
+  private var heldTimes: [LatencyHistogram]
   private var sessionTimes: [LatencyHistogram]
 
   fileprivate init(
     edition: UInt64, targets: [TrafficCounters], listeners: ListenerCounts, census: [ListenerCensus],
-    connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
-    firstByteOfSessions: ByColor<LatencyHistogram>, sessionTimes: [LatencyHistogram]
+    listenerTimes: [ListenerTimes], connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
+    firstByteOfSessions: ByColor<LatencyHistogram>, heldTimes: [LatencyHistogram], sessionTimes: [LatencyHistogram]
   ) {
     self.edition = edition
     self.targets = targets
     self.listeners = listeners
     self.census = census
+    self.listenerTimes = listenerTimes
     self.connectTimes = connectTimes
     self.firstByte = firstByte
     self.firstByteOfSessions = firstByteOfSessions
+    self.heldTimes = heldTimes
     self.sessionTimes = sessionTimes
   }
 
@@ -233,6 +289,13 @@ public struct Measures: Sendable {
     value(of: census, Ledger.row(listener, account)) ?? ListenerCensus()
   }
 
+  public func times(of listener: ListenerID, _ color: Color) -> ListenerTimes {
+    value(of: listenerTimes, Ledger.row(listener, color)) ?? ListenerTimes()
+  }
+
+  /// How long clients were kept waiting without a backend; each time, once it has ended.
+  public func heldTimes(for reason: HoldReason) -> LatencyHistogram { heldTimes[Ledger.index(reason)] }
+
   /// How long sessions lasted whose last color was this one; nil: that never had any.
   public func sessionTimes(of color: Color?) -> LatencyHistogram { sessionTimes[Ledger.index(color)] }
 
@@ -244,11 +307,13 @@ public struct Measures: Sendable {
     add(b.targets, to: &sum.targets, +=)
     sum.listeners = a.listeners + b.listeners
     add(b.census, to: &sum.census, +=)
+    add(b.listenerTimes, to: &sum.listenerTimes, +=)
     for color in Color.allCases {
       sum.connectTimes[color] += b.connectTimes[color]
       sum.firstByte[color] += b.firstByte[color]
       sum.firstByteOfSessions[color] += b.firstByteOfSessions[color]
     }
+    add(b.heldTimes, to: &sum.heldTimes, +=)
     add(b.sessionTimes, to: &sum.sessionTimes, +=)
     return sum
   }
