@@ -54,7 +54,9 @@ final class PublicSocket {
   /// At a loopback address a browser may be asked to read for a page from elsewhere, whose owner lets the page's own name lead
   /// to this machine (DNS rebinding); the name is then still in Host. An IP address cannot be led anywhere.
   func refusal(of request: HTTPRequest) -> AdminRefusal? {
-    guard address.isLoopback, let host = request.fields.all("host").first, !PublicHost.isTrusted(host) else { return nil }
+    guard address.isLoopback, let host = request.fields.all("host").first, !PublicHost.isTrusted(host) else {
+      return nil
+    }
     return AdminRefusal(
       status: 421, code: "misdirected", message: "this address is asked by its IP address or as localhost")
   }
