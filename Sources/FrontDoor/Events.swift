@@ -104,7 +104,14 @@ extension FrontDoor {
       case .tooSlow: dropped("events-reader-dropped", "it does not read", entrance)
       case .madeRoom: dropped("events-reader-dropped", "too many connections", entrance)
       }
-    case .answerStalled: dropped("answer-dropped", "its reader does not read", entrance)
+    case .dropped(let loss):
+      switch loss {
+      case .stalled: dropped("answer-dropped", "its reader does not read", entrance)
+      case .madeRoom(owed: true): dropped("answer-dropped", "too many connections", entrance)
+      case .madeRoom(owed: false): dropped("reader-dropped", "too many connections", entrance)
+      case .noRoom: dropped("reader-turned-away", "too many connections", entrance)
+      case .tooMuchWaits: dropped("reader-turned-away", "too many answers wait for their readers", entrance)
+      }
     case .connectionEnded: break
     case .acceptPaused(let errno): tell("limit", "no descriptor for an admin client: \(errno)")
     case .refused(let message): log.warning("admin-refused", ["reason": .string(message)])
