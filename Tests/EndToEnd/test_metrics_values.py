@@ -564,7 +564,9 @@ class DocumentationTest(ValueCase):
         self.assertEqual(sorted(names), sorted(set(names)))
 
     def test_the_value_of_every_family_is_looked_at_by_a_test(self) -> None:
-        tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_metrics*.py"))
+        here = Path(__file__).parent
+        modules = [*here.glob("test_metrics*.py"), here / "test_public_address.py"]
+        tests = "".join(path.read_text() for path in modules)
         rows = re.findall(r"(?m)^\| (`.*?) \|", DOCUMENTATION.read_text())
         names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
         self.assertGreater(len(names), 40)
