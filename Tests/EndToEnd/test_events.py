@@ -17,7 +17,7 @@ class Watcher:
     def __init__(self, address: str):
         self.events: list[dict] = []
         self.sock = connect(address)
-        self.sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.stream = self.sock.makefile("rb")
         assert b" 200 " in self.stream.readline()
         while self.stream.readline() not in (b"\r\n", b""):
