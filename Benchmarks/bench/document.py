@@ -94,7 +94,7 @@ ratios: absolute figures are this machine's on that day.
   bodies not through files; all else, the sizes of buffers among it, is as each comes."""
 
 HEADINGS = {"keepalive": "Keep-alive", "close": "One connection per request", "bulk": "Bulk",
-            "memory": "Memory of an idle session", "switch": "A switch under load"}
+            "memory": "Memory of an idle session", "watched": "While somebody looks", "switch": "A switch under load"}
 
 NOTES = {
     "close": """\
@@ -108,6 +108,10 @@ Sessions that have asked once and are then idle, in fresh processes. User memory
 Kernel memory is the growth of all slabs of the machine, for the sockets of client, proxy and backend together; *no
 proxy* is client and backend alone. A proxy that speaks HTTP may give a backend's connection back to its pool, and
 then has fewer sockets.""",
+    "watched": """\
+One process, in turn with and without those who look at it: a scrape of `/metrics` each second, a reader of the events,
+and five status pages that ask every two seconds. The workers' CPU is what the traffic itself takes; the proxy's is that
+of all threads, with those that answer the lookers.""",
     "switch": """\
 Switches to and fro, one after another, each as soon as the last one's new color had answered; a client that asks
 without a pause tells when that was. All compete for the same processors, so that most of the time is the
@@ -151,7 +155,8 @@ def measured(section: Section) -> str:
     what = f" of {section.seconds} s" if section.seconds else ""
     if section.work == "bulk":
         what = f" of {section.size / GIB:g} GiB"
-    return f"{section.date}, {rounds} round{'s' if rounds > 1 else ''}{what}, bgproxy {section.bgproxy}."
+    told = "".join(f" {number:.0f} × `{path}`." for path, number in sorted(section.load.items()))
+    return f"{section.date}, {rounds} round{'s' if rounds > 1 else ''}{what}, bgproxy {section.bgproxy}.{told}"
 
 
 def facts(results: Results) -> str:
@@ -205,6 +210,8 @@ def pictures_of(work: str, workers: int, sections: list[Section]) -> list[tuple[
         return [(f"memory-{suffix}", title, charts.draw(title, [
             panel(sections[0], "pss", amount, "user memory"),
             panel(sections[0], "slab", amount, "kernel memory, all sockets of client, proxy, backend")]))]
+    if work == "watched":
+        return []
     title = f"A switch under load, {who} (less is better)"
     panels = []
     for section in sections:

@@ -44,12 +44,12 @@ class Meter:
         return figures.cpu_seconds(self.running.process.pid, prefix)
 
     def read(self, units: float) -> Round:
-        """A unit's CPU time; and each worker's share. Processes beside them (nginx's master) do next to nothing."""
+        """A unit's CPU time, and the workers' part of it; and each worker's share. Processes beside them (nginx's master) do next to nothing."""
         machine = figures.machine_seconds() - self.machine
         proxy = sum(figures.spent(self.started, self._threads(None)))
         workers = sorted(figures.spent(self.workers, self._threads(self.running.peer.worker_threads)))[-self.count:]
         total = max(sum(workers), 1e-9)
-        return {"proxy": proxy / units, "machine": machine / units,
+        return {"proxy": proxy / units, "machine": machine / units, "workers": sum(workers) / units,
                 "shares": [each / total for each in workers]}
 
 

@@ -54,14 +54,16 @@ def _floor(lab: Lab, _folder: Path, port: int, backend: int) -> Process:
 
 
 def start_bgproxy(lab: Lab, folder: Path, port: int, protocol: str, blue: int, green: int, workers: int,
-                  splice: bool = False) -> Process:
+                  splice: bool = False, metrics: int | None = None) -> Process:
+    """`metrics`: the port of its public address."""
     (folder / "admin").mkdir()
     file = folder / "bgproxy.json5"
     file.write_text(json.dumps({
         "listeners": [{"name": "front", "bind": f"127.0.0.1:{port}", "protocol": protocol,
                        "blue": [f"127.0.0.1:{blue}"], "green": [f"127.0.0.1:{green}"]}],
         "workers": workers, "stateFile": str(folder / "state.json"),
-        "admin": {"socket": str(folder / "admin" / "admin.sock")}} | ({"splice": "auto"} if splice else {})))
+        "admin": {"socket": str(folder / "admin" / "admin.sock")}
+        | ({"metrics": f"127.0.0.1:{metrics}"} if metrics else {})} | ({"splice": "auto"} if splice else {})))
     return lab.start(
         f"bgproxy {protocol}", lab.proxy_cores, str(tools.BGPROXY), "--config", str(file))
 

@@ -14,12 +14,13 @@ NAMES = {"floor": "floor (bare C forwarder)", "direct": "no proxy", "bgproxy tcp
          "haproxy tcp": "HAProxy mode tcp", "haproxy tcp splice": "HAProxy tcp, splice-auto",
          "nginx stream": "nginx stream", "envoy tcp": "Envoy tcp_proxy",
          "bgproxy http": "bgproxy http", "haproxy http": "HAProxy mode http", "nginx http": "nginx proxy_pass http",
-         "envoy http": "Envoy http"}
+         "envoy http": "Envoy http",
+         "bgproxy tcp watched": "bgproxy tcp, watched", "bgproxy http watched": "bgproxy http, watched"}
 """Of the peers, in the order of the tables."""
 
 
 def is_http(peer: str) -> bool:
-    return peer.endswith("http")
+    return "http" in peer.split()
 
 
 def own(peer: str) -> str:
@@ -69,8 +70,11 @@ MEMORY = [Figure("pss", "user memory a session (PSS)", amount, short="session"),
           Figure("slab", "kernel memory a session, all sockets", amount),
           Figure("buffers", "of TCP's buffers", amount),
           Figure("base", "process without sessions (PSS)", amount, short="process")]
-FIGURES = {"keepalive": REQUESTS, "close": REQUESTS, "bulk": BULK, "memory": MEMORY}
-MAIN = {"keepalive": "proxy", "close": "proxy", "bulk": "proxy", "memory": "pss"}
+WATCHED = [Figure("workers", "workers' CPU a request", micro), Figure("proxy", "proxy CPU a request", micro),
+           Figure("rate", "requests a second", lambda value: f"{value:,.0f}", True), Figure("p50", "p50", span),
+           Figure("p99", "p99", span)]
+FIGURES = {"keepalive": REQUESTS, "close": REQUESTS, "bulk": BULK, "memory": MEMORY, "watched": WATCHED}
+MAIN = {"keepalive": "proxy", "close": "proxy", "bulk": "proxy", "memory": "pss", "watched": "workers"}
 """Whose ratio is shown."""
 
 SWITCH = {"flip": "the store of the word", "confirm": "until every worker has confirmed it",

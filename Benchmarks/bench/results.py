@@ -20,7 +20,7 @@ BULK_WORKS = {"curl": "down, to curl", "down": "down, to a client that discards"
               "both": "down and up at once"}
 """Of bulk: what each is called."""
 
-WORKS = ("keepalive", "close", "bulk", "memory", "switch")
+WORKS = ("keepalive", "close", "bulk", "memory", "watched", "switch")
 """In the order of the document."""
 
 
@@ -54,6 +54,7 @@ class Section:
         return {"keepalive": f"keep-alive, {many} connection{'' if many == '1' else 's'}",
                 "close": f"one connection per request, {many} at once",
                 "memory": f"memory of {many} idle sessions",
+                "watched": f"watched, protocol {many}",
                 "switch": f"switch under load, protocol {many}"}[self.work] + f", {workers}"
 
     def add(self, peer: str, measured: Round) -> None:

@@ -372,12 +372,18 @@ public struct ReloadReport: Codable, Equatable, Sendable {
 
 /// One line of `GET /v1/events`.
 public struct EventReport: Codable, Equatable, Sendable {
+  /// The event that comes before an orderly end of the front door, and of the events.
+  public static let stopping = "stopping"
+
   public var at: String
   /// switch, drain, drain-changed, settled, pause, resume, hold, handover-given-up, reload, reload-refused, limit,
   /// target-unreachable, target-up, target-down, bake, bake-passed, bake-failed, ramp, no-way-back, trial-waits,
   /// state-not-written, state-written, stopping
   public var event: String
   public var message: String
+  /// Among the past events, of a trouble that lasts and was told more than once: how often, and when first.
+  public var count: Int?
+  public var since: String?
   /// With `switch` and `settled`.
   public var receipt: Receipt?
   /// With `drain`.

@@ -6,7 +6,7 @@ import LinuxIO
 ///
 /// While a request is being worked on nothing is read, so what one client can make the server hold is bounded by a
 /// head or body, one receive, and one answer.
-final class HTTPConnection: ReactorHandler {
+final class HTTPConnection: ReactorHandler, TurnTaker {
   private enum Phase {
     /// No byte of the next request has come.
     case idle
@@ -27,13 +27,20 @@ final class HTTPConnection: ReactorHandler {
 
   /// Sent in one go before other descriptors have their turn.
   private static let sendBudget = 1024 * 1024
+  /// The same where turns are taken.
+  private static let sendBudgetOfTurn = 64 * 1024
 
   private let server: HTTPServer
   private let serial: UInt64
+  /// A hash of its address.
+  let client: UInt32
   private let peer: PeerCredentials?
   private var descriptor: Descriptor
   private var registration: Reactor.RegistrationID?
   private var interest: Readiness = .readable
+  /// Whether it stands in the line of those who wait for a turn, and what the reactor has said meanwhile.
+  private var awaitsTurn = false
+  private var news: Readiness = []
 
   private var phase = Phase.idle
   private var lastRequest: UInt64 = 0
@@ -60,11 +67,12 @@ final class HTTPConnection: ReactorHandler {
   /// The timer that is armed, which may be for an earlier deadline than the present one.
   private var timer: (id: Reactor.TimerID, fires: Instant)?
 
-  init(_ descriptor: consuming Descriptor, serial: UInt64, peer: PeerCredentials?, of server: HTTPServer)
-    throws(Errno)
-  {
+  init(
+    _ descriptor: consuming Descriptor, serial: UInt64, client: UInt32, peer: PeerCredentials?, of server: HTTPServer
+  ) throws(Errno) {
     self.server = server
     self.serial = serial
+    self.client = client
     self.peer = peer
     self.descriptor = descriptor
     scanner = HeadScanner(limit: server.limits.headBytes)
@@ -72,15 +80,6 @@ final class HTTPConnection: ReactorHandler {
     registration = try server.reactor.register(self.descriptor, for: interest, self)
     expect(within: server.limits.idleMilliseconds)
     settle()
-  }
-
-  /// Tells a client, if it can be told at once, that there is no room for it.
-  static func turnAway(_ descriptor: consuming Descriptor) {
-    let response = HTTPResponse(status: 503, code: "busy", message: "too many connections are being served")
-    let head = ResponseHeadWriter.bytes(
-      status: 503, contentType: response.contentType, fields: [], ending: .length(response.body.count),
-      keepsAlive: false, version: .http11, at: .now())
-    _ = descriptor.send((head + response.body)[...])
   }
 
   var burden: Burden {
@@ -101,14 +100,37 @@ final class HTTPConnection: ReactorHandler {
   // MARK: What the reactor says
 
   func ready(_ readiness: Readiness) {
+    if server.turns == nil { return act(on: readiness) }
+    // Told again and again until the descriptor is closed (epoll_ctl(2): no mask keeps them away), and nothing that is in
+    // the buffers can be answered any more.
+    if !readiness.isDisjoint(with: [.hangUp, .error]) { return closeForHangUp() }
+    news.formUnion(readiness)
+    awaitTurn()
+  }
+
+  private func awaitTurn() {
+    guard let turns = server.turns, !awaitsTurn, phase != .closed else { return }
+    awaitsTurn = true
+    turns.await(self)
+    settle()
+  }
+
+  func takeTurn() {
+    awaitsTurn = false
+    let heard = news
+    news = []
+    if heard.isEmpty { advance() } else { act(on: heard) }
+  }
+
+  private func closeForHangUp() { close(descriptor.takeError() == .timedOut ? .vanished : .clientLeft) }
+
+  private func act(on readiness: Readiness) {
     switch phase {
     case .idle, .head, .body, .lingering:
       if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) { receive() }
     case .working, .answering, .streaming:
       // Half-closed clients still get their answers; only one that is gone for both directions is told like this.
-      if !readiness.isDisjoint(with: [.hangUp, .error]) {
-        return close(descriptor.takeError() == .timedOut ? .vanished : .clientLeft)
-      }
+      if !readiness.isDisjoint(with: [.hangUp, .error]) { return closeForHangUp() }
       if phase == .streaming, readiness.contains(.readHangUp) { return close(.clientLeft) }
     case .closed: return
     }
@@ -139,10 +161,7 @@ final class HTTPConnection: ReactorHandler {
     if server.reactor.now < deadline { return settle() }
     switch phase {
     case .head, .body: refuse(status: 408, "the request took too long to arrive")
-    case .streaming: close(.tooSlow)
-    case .answering:
-      close()
-      server.onNotice(.answerStalled)
+    case .streaming, .answering: close(.tooSlow)
     case .idle, .working, .lingering, .closed: close()
     }
   }
@@ -150,14 +169,21 @@ final class HTTPConnection: ReactorHandler {
   // MARK: The life of a request
 
   /// Goes on as far as possible. A handler that answers at once comes back in here while a step is being taken: it
-  /// changes the phase, and the loop below sees to it, however many requests the client has pipelined.
+  /// changes the phase, and the loop below sees to it, however many requests the client has pipelined; where turns are
+  /// taken, one request is a turn.
   private func advance() {
     guard !isAdvancing else { return }
     isAdvancing = true
     while step() {}
     isAdvancing = false
     if phase == .body || phase == .streaming { flush() }
+    if phase == .idle, inputStart < input.count { awaitTurn() }
     settle()
+  }
+
+  /// What somebody else has to say is sent at once, or with the next turn.
+  private func proceed() {
+    if server.turns == nil || isAdvancing { advance() } else { awaitTurn() }
   }
 
   /// Does what can be done in the present phase; answers whether to look again.
@@ -180,7 +206,7 @@ final class HTTPConnection: ReactorHandler {
       }
       phase = .idle
       expect(within: allowedSilence ?? server.limits.idleMilliseconds)
-      return true
+      return server.turns == nil
     case .working, .streaming, .lingering, .closed: return false
     }
   }
@@ -260,6 +286,7 @@ final class HTTPConnection: ReactorHandler {
     closesAfterAnswer = !request.keepsAlive || server.isClosing
     let waiting = server.waitingBytes
     if waiting > 0, waiting + response.body.count > server.limits.waitingBytes {
+      server.onNotice(.dropped(.tooMuchWaits))
       return answer(
         HTTPResponse(status: 503, code: "busy", message: "too many answers wait for readers that do not read"),
         to: request)
@@ -269,7 +296,7 @@ final class HTTPConnection: ReactorHandler {
 
   private func answer(_ response: HTTPResponse, to request: RequestHead?) {
     output += ResponseHeadWriter.bytes(
-      status: response.status, contentType: response.contentType, fields: response.fields,
+      status: response.status, contentType: response.contentType, fields: response.fields + server.fields,
       ending: .length(response.body.count), keepsAlive: !closesAfterAnswer, version: request?.version ?? .http11,
       at: .now())
     // RFC 9110 §9.3.2: HEAD is answered as GET is, without the body.
@@ -278,7 +305,7 @@ final class HTTPConnection: ReactorHandler {
     phase = .answering
     answerDeadline = server.reactor.now.advanced(milliseconds: server.limits.answerMilliseconds)
     expect(within: server.limits.stallMilliseconds)
-    advance()
+    proceed()
   }
 
   /// Answers something that is no request, or one that is not allowed, and ends the connection: what follows on it
@@ -309,12 +336,12 @@ final class HTTPConnection: ReactorHandler {
     guard phase == .working, id == lastRequest, let request else { return false }
     closesAfterAnswer = true
     output += ResponseHeadWriter.bytes(
-      status: 200, contentType: contentType, fields: [], ending: .close, keepsAlive: false, version: request.version,
-      at: .now())
+      status: 200, contentType: contentType, fields: server.fields, ending: .close, keepsAlive: false,
+      version: request.version, at: .now())
     self.request = nil
     phase = .streaming
     if request.method == "HEAD" || server.isClosing { endStream(id) }
-    advance()
+    proceed()
     return phase == .streaming
   }
 
@@ -325,7 +352,7 @@ final class HTTPConnection: ReactorHandler {
       return false
     }
     output += bytes
-    advance()
+    proceed()
     return phase == .streaming
   }
 
@@ -333,11 +360,11 @@ final class HTTPConnection: ReactorHandler {
     guard phase == .streaming, id == lastRequest else { return }
     phase = .answering
     expect(within: server.limits.stallMilliseconds)
-    advance()
+    proceed()
   }
 
   private func flush() {
-    var budget = Self.sendBudget
+    var budget = server.turns == nil ? Self.sendBudget : Self.sendBudgetOfTurn
     while !output.isEmpty, budget > 0 {
       switch output.send(over: descriptor, atMost: budget) {
       case .bytes(let count):
@@ -379,8 +406,9 @@ final class HTTPConnection: ReactorHandler {
 
   func close(_ reason: HTTPServer.StreamEnd = .clientLeft) {
     guard phase != .closed else { return }
-    let wasStreaming = phase == .streaming
+    let (last, owed) = (phase, burden == .works || burden == .answers)
     phase = .closed
+    if awaitsTurn { server.turns?.forgo(self) }
     deadline = nil
     if let timer { server.reactor.cancel(timer.id) }
     timer = nil
@@ -389,8 +417,14 @@ final class HTTPConnection: ReactorHandler {
     descriptor = .none
     (input, inputStart, output) = ([], 0, Outgoing())
     server.connectionEnded(serial)
-    if wasStreaming {
+    switch (last, reason) {
+    case (.streaming, _):
       server.onNotice(.streamEnded(ResponseID(connection: serial, request: lastRequest), reason))
+    // It has had its answer.
+    case (.lingering, _): break
+    case (_, .tooSlow): server.onNotice(.dropped(.stalled))
+    case (_, .madeRoom): server.onNotice(.dropped(.madeRoom(owed: owed)))
+    case (_, .clientLeft), (_, .vanished): break
     }
   }
 
@@ -417,6 +451,7 @@ final class HTTPConnection: ReactorHandler {
     case .streaming: if !server.limits.streamsToHalfClosed { wanted.insert(.readHangUp) }
     case .working, .answering, .closed: break
     }
+    if awaitsTurn { wanted = [] }
     if wanted != interest, let registration {
       interest = wanted
       server.reactor.change(registration, to: wanted)

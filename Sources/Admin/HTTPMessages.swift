@@ -45,7 +45,7 @@ public struct HTTPResponse: Sendable {
   public var status: Int
   public var contentType: String
   public var body: [UInt8]
-  /// Besides those that the server writes itself: Content-Type, Content-Length, Connection, Date.
+  /// Besides those that the server writes itself: Content-Type, Content-Length, Connection, Date, and its `fields`.
   public var fields: [(name: String, value: String)] = []
 
   public init(status: Int, contentType: String, body: [UInt8]) {
@@ -133,6 +133,7 @@ struct ResponseHeadWriter {
     case 409: "Conflict"
     case 413: "Content Too Large"
     case 417: "Expectation Failed"
+    case 421: "Misdirected Request"
     case 431: "Request Header Fields Too Large"
     case 500: "Internal Server Error"
     case 501: "Not Implemented"

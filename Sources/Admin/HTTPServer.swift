@@ -5,7 +5,7 @@ public import LinuxIO
 ///
 /// Everything belongs to the reactor's thread: making it, calling it, and the closures it calls. Nothing in it waits.
 /// It lives until `close`, whoever else holds it.
-public final class HTTPServer: ReactorHandler {
+public final class HTTPServer: ReactorHandler, TurnTaker {
   /// What one client, and all of them together, may cost.
   public struct Limits: Sendable {
     /// Of one head. curl and browsers stay below 2 KiB; nginx and Apache allow 8.
@@ -33,6 +33,11 @@ public final class HTTPServer: ReactorHandler {
     public var streamsToHalfClosed = true
     /// At a time. An operator, a pipeline, dashboards; each may cost its limits in memory.
     public var connections = 64
+    /// Of these, from one address (IPv6: one /64). AF_UNIX has no addresses: there all are one client.
+    public var connectionsOfOne = Int.max
+    /// Whether all that clients cause, accepting included, is done in turns that take a fifth of the thread's time at
+    /// the most: where everybody may connect. Otherwise each is served at once.
+    public var takesTurns = false
 
     public init() {}
   }
@@ -48,8 +53,8 @@ public final class HTTPServer: ReactorHandler {
   public enum Notice: Sendable {
     /// A stream ended, and not because its owner ended it. Once for each.
     case streamEnded(ResponseID, StreamEnd)
-    /// A client did not take its answer, and its connection was closed. Of a stream: `tooSlow`.
-    case answerStalled
+    /// A client did not get what it came for. Of a stream: `streamEnded`.
+    case dropped(Loss)
     /// Accepting failed for want of descriptors or memory and rests for a moment.
     case acceptPaused(Errno)
     /// A connection was refused by `admit`.
@@ -68,6 +73,17 @@ public final class HTTPServer: ReactorHandler {
     case madeRoom
   }
 
+  public enum Loss: Equatable, Sendable {
+    /// It did not take its answer.
+    case stalled
+    /// Its connection was closed to let another client in; whether an answer was owed or under way.
+    case madeRoom(owed: Bool)
+    /// It was turned away: there were too many connections.
+    case noRoom
+    /// It was turned away: too many answers waited for others.
+    case tooMuchWaits
+  }
+
   /// How long accepting rests after EMFILE and the like, instead of spinning: long enough to cost nothing, short enough
   /// for an operator not to notice.
   private static let acceptPauseMilliseconds: Int64 = 100
@@ -80,6 +96,10 @@ public final class HTTPServer: ReactorHandler {
   private let handler: (HTTPRequest, ResponseID) -> Void
   /// Called on the reactor's thread, also from within `send` and `respond`.
   public var onNotice: (Notice) -> Void = { _ in }
+  /// Of every answer, besides its own.
+  public var fields: [(name: String, value: String)] = []
+  /// nil: each is served at once.
+  let turns: Turns?
 
   private var listener: Descriptor
   private var registration: Reactor.RegistrationID?
@@ -108,6 +128,7 @@ public final class HTTPServer: ReactorHandler {
     self.limits = limits
     self.admit = admit
     self.handler = handler
+    turns = limits.takesTurns ? Turns(on: reactor) : nil
     registration = try reactor.register(self.listener, for: .readable, self)
   }
 
@@ -135,6 +156,9 @@ public final class HTTPServer: ReactorHandler {
 
   /// Ends a stream: its connection closes once what is queued has been taken.
   public func end(_ id: ResponseID) { connections[id.connection]?.endStream(id.request) }
+
+  /// Counts work for clients that the owner has done, where turns are taken. Answers the milliseconds of rest that are due.
+  public func count(workSince begun: Instant) -> Int64 { turns?.count(workSince: begun) ?? 0 }
 
   /// Whether a connection has not ended: its end was, or will be, told by `connectionEnded`.
   public func isConnected(_ connection: UInt64) -> Bool { connections[connection] != nil }
@@ -172,6 +196,7 @@ public final class HTTPServer: ReactorHandler {
     registration = nil
     if let acceptPause { reactor.cancel(acceptPause) }
     acceptPause = nil
+    turns?.forgo(self)
     listener = .none
   }
 
@@ -206,9 +231,21 @@ public final class HTTPServer: ReactorHandler {
   }
 
   public func ready(_ readiness: Readiness) {
+    guard let turns, let registration else { return accept() }
+    reactor.change(registration, to: [])
+    turns.await(self)
+  }
+
+  func takeTurn() {
+    accept()
+    if acceptPause == nil, let registration { reactor.change(registration, to: .readable) }
+  }
+
+  private func accept() {
+    var client: UInt32 = 0
     for _ in 0..<Self.acceptBudget {
-      switch listener.accept() {
-      case .connection(let descriptor): welcome(descriptor)
+      switch listener.accept(client: &client) {
+      case .connection(let descriptor): welcome(descriptor, from: client)
       case .wouldBlock: return
       case .failed(let error):
         // Else of one connection that is gone already: accept(2), "Error handling".
@@ -229,10 +266,12 @@ public final class HTTPServer: ReactorHandler {
     onNotice(.acceptPaused(error))
   }
 
-  private func welcome(_ descriptor: consuming Descriptor) {
-    if connections.count >= limits.connections { makeRoom() }
-    guard connections.count < limits.connections else {
-      HTTPConnection.turnAway(descriptor)
+  private func welcome(_ descriptor: consuming Descriptor, from client: UInt32) {
+    switch verdict(on: client) {
+    case .fits: break
+    case .instead(of: let serial): connections[serial]?.close(.madeRoom)
+    case .noRoom:
+      turnAway(descriptor)
       return
     }
     let admission = admit(descriptor)
@@ -240,7 +279,7 @@ public final class HTTPServer: ReactorHandler {
     let peer: PeerCredentials?
     if case .allowed(let known) = admission { peer = known } else { peer = nil }
     do throws(Errno) {
-      let connection = try HTTPConnection(descriptor, serial: lastConnection, peer: peer, of: self)
+      let connection = try HTTPConnection(descriptor, serial: lastConnection, client: client, peer: peer, of: self)
       connections[lastConnection] = connection
       if case .refused(let message) = admission {
         connection.refuse(status: 403, message)
@@ -252,12 +291,21 @@ public final class HTTPServer: ReactorHandler {
     }
   }
 
-  /// Closes the oldest connection that waits for its client; where all are being served, the oldest stream, and then
-  /// the oldest whose answer is under way. A request that is being worked on is never dropped.
-  private func makeRoom() {
-    for burden in [HTTPConnection.Burden.waits, .streams, .answers] {
-      let oldest = connections.filter { $0.value.burden == burden }.min { $0.key < $1.key }
-      if let oldest { return oldest.value.close(.madeRoom) }
-    }
+  private func verdict(on client: UInt32) -> Crowd.Verdict {
+    if connections.count < min(limits.connections, limits.connectionsOfOne) { return .fits }
+    let members = connections.map { Crowd.Member(serial: $0.key, client: $0.value.client, burden: $0.value.burden) }
+    return Crowd(members: members, limit: limits.connections, limitOfOne: limits.connectionsOfOne).verdict(on: client)
+  }
+
+  private static let busy = HTTPResponse(
+    status: 503, code: "busy", message: "too many connections are being served")
+
+  /// Tells a client, if it can be told at once, that there is no room for it.
+  private func turnAway(_ descriptor: consuming Descriptor) {
+    let head = ResponseHeadWriter.bytes(
+      status: 503, contentType: Self.busy.contentType, fields: fields, ending: .length(Self.busy.body.count),
+      keepsAlive: false, version: .http11, at: .now())
+    _ = descriptor.send((head + Self.busy.body)[...])
+    onNotice(.dropped(.noRoom))
   }
 }

@@ -37,6 +37,9 @@ public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   private static let mailSerial: UInt64 = 0
   private static let eventBudget = 64
 
+  /// Where its time comes from: for whoever has to know how long something took within a tick.
+  public let clock: @Sendable () -> Instant
+
   private var loop: EventLoop
   private let mailbox: Mailbox<Letter>
   private var mail: [Letter] = []
@@ -47,6 +50,7 @@ public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   private let threadID = Atomic<UInt>(0)
 
   public init(clock: @escaping @Sendable () -> Instant = Instant.now) throws(Errno) {
+    self.clock = clock
     mailbox = try Mailbox()
     loop = try EventLoop(eventBudget: Self.eventBudget, clock: clock)
     try loop.watch(number: mailbox.descriptor, for: .readable, Token(rawValue: Self.mailSerial))
@@ -151,8 +155,10 @@ public final class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
 
 extension Reactor {
   /// Runs a reactor on a thread of its own until it is stopped.
-  public static func onOwnThread(named name: String) throws(Errno) -> (reactor: Reactor, thread: LoopThread) {
-    let reactor = try Reactor()
+  public static func onOwnThread(
+    named name: String, clock: @escaping @Sendable () -> Instant = Instant.now
+  ) throws(Errno) -> (reactor: Reactor, thread: LoopThread) {
+    let reactor = try Reactor(clock: clock)
     let thread = try LoopThread(name: name) {
       do {
         try reactor.run()

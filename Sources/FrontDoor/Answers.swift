@@ -29,7 +29,7 @@ extension FrontDoor {
     status.metrics = publicSocket.map { "\($0.address)" }
     status.recent = recent.map {
       traffic.report(
-        milliseconds: $0, events: pastEvents, listeners: listeners.map { (id: $0.id, name: $0.settings.name) })
+        milliseconds: $0, events: pastEvents.reports, listeners: listeners.map { (id: $0.id, name: $0.settings.name) })
     }
     return status
   }
@@ -217,12 +217,8 @@ extension FrontDoor {
       guard changeDrain(extendBy: longer) else {
         return .failure(ErrorReport(code: "nothing-drains", message: "nothing drains at present"))
       }
-      log.info(
-        "drain",
-        [
-          "uid": .count(by.uid), "pid": .count(by.pid),
-          "change": .string(longer == nil ? "end now" : "extend by \(request.extend ?? "")"),
-        ])
+      audit(
+        "drain", by: by, ["change": .string(longer == nil ? "end now" : "extend by \(request.extend ?? "")")])
       publish("drain-changed", request.extend.map { "the drain has \($0) more" } ?? "the drain ends now")
     }
     return .success(await status())

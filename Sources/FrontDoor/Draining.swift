@@ -75,7 +75,7 @@ extension FrontDoor {
   func tell(_ event: String, _ message: String) {
     guard isNews(message) else { return }
     log.warning(event, ["message": .string(message)])
-    publish(event, message)
+    publish(event, message, lasts: true)
   }
 
   /// Whether this has not been said in the last ten seconds. It counts as said from now on.
@@ -165,7 +165,7 @@ extension FrontDoor {
     machine.stop()
     tellSupervisor("STOPPING=1")
     handover?.decide(.givenUp("the front door stops"))
-    publish("stopping", "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
+    publish(EventReport.stopping, "no new sessions; what runs drains for \(settings.drain.timeout / 1000) s")
     // A switch or reload that has begun is completed first.
     await turn.take()
     // Also a pause that was just beginning. None begins any more.

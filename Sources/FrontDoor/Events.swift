@@ -60,9 +60,12 @@ extension FrontDoor {
   }
 
   func beginEvents(for watcher: Watcher) {
-    if server(watcher.entrance)?.respond(streaming: watcher.id, contentType: AdminJSON.linesContentType) == true {
-      watchers.insert(watcher)
-    }
+    let server = server(watcher.entrance)
+    guard server?.respond(streaming: watcher.id, contentType: AdminJSON.linesContentType) == true else { return }
+    watchers.insert(watcher)
+    // Whoever hears of it takes the end of the events for what it is.
+    guard isStopping, let last = pastEvents.reports.last(where: { $0.event == EventReport.stopping }) else { return }
+    send(last, to: [watcher])
   }
 
   private func server(_ entrance: Entrance) -> HTTPServer? { entrance == .admin ? admin : publicServer }
@@ -74,7 +77,7 @@ extension FrontDoor {
 
   /// The stop goes on after the answer.
   private func answerStop(by: Requester) async -> HTTPResponse {
-    log.info("stop", ["uid": .count(by.uid), "pid": .count(by.pid)])
+    audit("stop", by: by)
     start { await $0.stop() }
     return HTTPResponse(json: await status())
   }
@@ -101,7 +104,14 @@ extension FrontDoor {
       case .tooSlow: dropped("events-reader-dropped", "it does not read", entrance)
       case .madeRoom: dropped("events-reader-dropped", "too many connections", entrance)
       }
-    case .answerStalled: dropped("answer-dropped", "its reader does not read", entrance)
+    case .dropped(let loss):
+      switch loss {
+      case .stalled: dropped("answer-dropped", "its reader does not read", entrance)
+      case .madeRoom(owed: true): dropped("answer-dropped", "too many connections", entrance)
+      case .madeRoom(owed: false): dropped("reader-dropped", "too many connections", entrance)
+      case .noRoom: dropped("reader-turned-away", "too many connections", entrance)
+      case .tooMuchWaits: dropped("reader-turned-away", "too many answers wait for their readers", entrance)
+      }
     case .connectionEnded: break
     case .acceptPaused(let errno): tell("limit", "no descriptor for an admin client: \(errno)")
     case .refused(let message): log.warning("admin-refused", ["reason": .string(message)])
@@ -116,18 +126,20 @@ extension FrontDoor {
     log.warning(event, ["reason": .string(reason), "at": .string(entrance.rawValue)])
   }
 
-  /// Events that live views begin with.
-  private static let pastEventsKept = 50
-
   /// Tells everybody who watches, and remembers it for those who come later.
-  func publish(_ event: String, _ message: String, receipt: Receipt? = nil, drain: DrainReport? = nil) {
+  ///
+  /// - Parameter lasts: a trouble that is told again while it lasts.
+  func publish(
+    _ event: String, _ message: String, receipt: Receipt? = nil, drain: DrainReport? = nil, lasts: Bool = false
+  ) {
     var report = EventReport(at: WallTime.now().description, event: event, message: message)
-    if drain == nil {
-      pastEvents.append(report)
-      if pastEvents.count > Self.pastEventsKept { pastEvents.removeFirst() }
-    }
-    guard !watchers.isEmpty else { return }
+    if drain == nil { pastEvents.add(report, lasts: lasts) }
     (report.receipt, report.drain) = (receipt, drain)
+    send(report, to: watchers)
+  }
+
+  private func send(_ report: EventReport, to watchers: Set<Watcher>) {
+    guard !watchers.isEmpty else { return }
     // Only a number that is no number cannot be written, and there is none in an event.
     guard let line = try? AdminJSON.line(report) else { return }
     for watcher in watchers { server(watcher.entrance)?.send(line, to: watcher.id) }

@@ -27,7 +27,7 @@ public actor FrontDoor {
   let pipes: PipeBudget
   var targetBook: TargetBook
   var listeners: [OpenListener] = []
-  var lastListenerNumber: UInt32 = 0
+  var listenerBook: ListenerBook
   /// Of earlier configurations; they have sessions, or had when the configuration was last read.
   var departed: [(id: ListenerID, settings: ListenerSettings)] = []
   /// Who asked for the last handover that was given up, and why it was.
@@ -83,7 +83,7 @@ public actor FrontDoor {
   var publicServer: HTTPServer?
   var publicQueue = PublicQueue()
   /// The oldest first.
-  var pastEvents: [EventReport] = []
+  var pastEvents = PastEvents()
   var lastTold: [String: Instant] = [:]
   var signals: SignalWatch?
 
@@ -116,9 +116,9 @@ public actor FrontDoor {
     var pair = found.record?.pair ?? PairState(active: settings.active, previous: nil, generation: 0)
     pair.trial = pair.trial?.resumed(at: WallTime.now().microseconds, least: Self.shortestVerdict)
     let resolved = try Resolver.resolve(settings)
-    let wanted = settings.listeners.enumerated().map { index, listener in
-      (id: ListenerID(number: UInt32(index) + 1), settings: listener)
-    }
+    var listenerBook = ListenerBook()
+    var wanted: [(id: ListenerID, settings: ListenerSettings)] = []
+    for listener in settings.listeners { wanted.append((listenerBook.add(), listener)) }
     var targetBook = TargetBook()
     let routes = try targetBook.routes(for: wanted, resolved: resolved.addresses)
     let listeners = try OpenListener.open(wanted, resolved: resolved.addresses)
@@ -142,7 +142,7 @@ public actor FrontDoor {
     self.listeners = listeners
     addresses = resolved.addresses
     unresolvedAtStart = resolved.failures
-    lastListenerNumber = UInt32(listeners.count)
+    self.listenerBook = listenerBook
     listenerNames = Dictionary(uniqueKeysWithValues: listeners.map { ($0.id, $0.settings.name) })
     machine = SwitchMachine(pair)
     word = ActiveWord(pair.signpost())
@@ -210,7 +210,8 @@ public actor FrontDoor {
     if let publicSocket { fields.append((key: "metrics", value: .string("\(publicSocket.address)"))) }
     fields.append((key: "workers", value: .count(workers.count)))
     fields.append((key: "sessions", value: .count(sessionLimit)))
-    log.write(.info, "ready", fields)
+    // Whatever the level is: who starts a front door waits for this line.
+    log.always("ready", fields)
     tellSupervisor("READY=1")
   }
 
@@ -232,18 +233,15 @@ public actor FrontDoor {
   }
 
   private func received(signal: SignalWatch.Signal, by: Requester) {
-    func audit(_ reason: String) {
-      log.info("stop", ["uid": .count(by.uid), "pid": .count(by.pid), "reason": .string(reason)])
-    }
     switch signal {
     case .terminate:
       terminateSignals += 1
       guard terminateSignals == 1 else {
-        audit("second signal")
+        audit("stop", by: by, ["reason": "second signal"])
         removeFiles()
         return reactor.stop()
       }
-      audit("signal")
+      audit("stop", by: by, ["reason": "signal"])
       start { await $0.stop() }
     case .upgrade: log.warning("upgrade-refused", ["reason": "upgrade is not built yet"])
     case .reload: start { _ = await $0.reload(by: by) }

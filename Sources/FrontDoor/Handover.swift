@@ -139,9 +139,8 @@ extension FrontDoor {
     audit(
       "handover-given-up", by: terms.by,
       [
-        (key: "from", value: .string(from.rawValue)), (key: "to", value: .string(from.other.rawValue)),
-        (key: "reason", value: .string(terms.reason ?? "")), (key: "cause", value: .string(reason)),
-        (key: "heldMilliseconds", value: .count(held)),
+        "from": .string(from.rawValue), "to": .string(from.other.rawValue), "reason": .string(terms.reason ?? ""),
+        "cause": .string(reason), "heldMilliseconds": .count(held),
       ])
     publish("handover-given-up", "\(from.rawValue) goes on: \(reason)")
   }

@@ -143,7 +143,7 @@ extension FrontDoor {
       armHoldTimer()
     case .done, .gaveUp, .switched: break
     }
-    audit("pause", by: by, [(key: "max", value: .string(formatDuration(longest)))])
+    audit("pause", by: by, ["max": .string(formatDuration(longest))])
     publish("pause", "traffic is held, for \(formatDuration(longest)) at most")
     guard request.wait == true else {
       holding?.isStanding = true
@@ -171,7 +171,7 @@ extension FrontDoor {
     case .refused(let refusal): return .failure(ErrorReport(refusal))
     case .done:
       let cause = cause.map { text(of: $0) }
-      audit("resume", by: by, [(key: "held", value: .count(held)), (key: "cause", value: .string(cause ?? ""))])
+      audit("resume", by: by, ["held": .count(held), "cause": .string(cause ?? "")])
       publish("resume", "traffic resumes\(cause.map { ": " + $0 } ?? "")")
     case .unchanged, .gaveUp, .switched: break
     }
@@ -199,8 +199,9 @@ extension FrontDoor {
     }
   }
 
-  func audit(_ event: String, by: Requester, _ fields: [(key: String, value: LogValue)]) {
-    log.write(.info, event, [(key: "uid", value: .count(by.uid)), (key: "pid", value: .count(by.pid))] + fields)
+  /// The line that each change leaves.
+  func audit(_ event: String, by: Requester, _ fields: KeyValuePairs<String, LogValue> = [:]) {
+    log.always(event, [(key: "uid", value: .count(by.uid)), (key: "pid", value: .count(by.pid))] + fields)
   }
 
   // MARK: Who asked, and what runs

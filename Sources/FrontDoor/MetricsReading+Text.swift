@@ -57,8 +57,9 @@ extension MetricsReading {
     /// For each listener, what production and what preview connections have of something.
     func byTraffic(_ value: (ListenerCounters) -> UInt64) -> [MetricsText.Sample] {
       listeners.flatMap { listener in
-        let production = [Account.blue, .green, .waiting].reduce(0) { $0 + value(listener.counters[Int($1.rawValue)]) }
-        let preview = value(listener.counters[Int(Account.preview.rawValue)])
+        let counters = listener.totals.counters
+        let production = [Account.blue, .green, .waiting].reduce(0) { $0 + value(counters[Int($1.rawValue)]) }
+        let preview = value(counters[Int(Account.preview.rawValue)])
         let samples = [
           MetricsText.Sample([("listener", listener.name), ("traffic", "production")], production),
           MetricsText.Sample([("listener", listener.name), ("traffic", "preview")], preview),
@@ -75,18 +76,19 @@ extension MetricsReading {
       }
     }
     func counter(_ value: @escaping (ListenerCounters) -> UInt64) -> [MetricsText.Sample] {
-      byColor { Double(value($0.counters[Int($1.rawValue)])) }
+      byColor { Double(value($0.totals.counters[Int($1.rawValue)])) }
     }
     func gauge(_ value: (ListenerCensus) -> Int) -> [MetricsText.Sample] {
       listeners.map { MetricsText.Sample([("listener", $0.name)], $0.census.reduce(0) { $0 + value($1) }) }
     }
 
     text.add("bgproxy_connections_total", .counter, "Client connections accepted.", byTraffic(\.connections))
-    text.add("bgproxy_connections", .gauge, "Client connections open.", gauge(\.sessions))
+    text.add("bgproxy_open_connections", .gauge, "Client connections open.", gauge(\.sessions))
     text.add(
-      "bgproxy_sessions", .gauge, "Production sessions that are connected to a target of this color, or connecting.",
+      "bgproxy_open_sessions", .gauge,
+      "Production sessions that are connected to a target of this color, or connecting.",
       byColor { Double($0.census[Int($1.rawValue)].sessions) })
-    text.add("bgproxy_held", .gauge, "Sessions that wait for a hold to end.", gauge(\.held))
+    text.add("bgproxy_held_sessions", .gauge, "Sessions that wait for a hold to end.", gauge(\.held))
     text.add("bgproxy_parked", .gauge, "Keep-alive clients without a backend.", gauge(\.parked))
     text.add("bgproxy_held_total", .counter, "Times that a session had to wait in a hold.", byTraffic(\.held))
     text.add(
@@ -154,6 +156,8 @@ extension MetricsReading {
   /// Microseconds. Powers of two, 64 µs to 67 s: the times that are counted have buckets that end there, so that nothing
   /// is estimated.
   private static let shortTimes: [UInt64] = (6...26).map { 1 << $0 }
+  /// Powers of two, 1 ms to 67 s.
+  private static let heldTimes: [UInt64] = (10...26).map { 1 << $0 }
   /// Powers of four, 1 µs to 67 s.
   private static let switchTimes: [UInt64] = stride(from: 0, through: 26, by: 2).map { 1 << $0 }
   /// Powers of four, 1 ms to 19 hours.
@@ -166,13 +170,31 @@ extension MetricsReading {
       Color.allCases.map { ([("color", $0.rawValue)], measures.connectTimes[$0]) })
     text.add(
       "bgproxy_first_byte_duration_seconds",
-      "To the first byte from a target: of a request (http), since the connection (tcp); production.",
+      "To the first byte of an answer: since a target got the request (http), since its connection (tcp); production.",
       bounds: Self.shortTimes,
       Color.allCases.flatMap { color in
         [("http", measures.firstByte[color]), ("tcp", measures.firstByteOfSessions[color])].map {
           ([("color", color.rawValue), ("protocol", $0.0)], $0.1)
         }
       })
+    func byListener(_ value: (ListenerTimes) -> CoarseHistogram) -> [(MetricsText.Labels, CoarseHistogram)] {
+      listeners.flatMap { listener in
+        Color.allCases.map { color in
+          ([("listener", listener.name), ("color", color.rawValue)], value(listener.totals.times[color]))
+        }
+      }
+    }
+    text.add(
+      "bgproxy_listener_connect_duration_seconds", "The same as bgproxy_connect_duration_seconds, by listener.",
+      byListener(\.connect))
+    text.add(
+      "bgproxy_listener_first_byte_duration_seconds", "The same as bgproxy_first_byte_duration_seconds, by listener.",
+      byListener(\.firstByte))
+    text.add(
+      "bgproxy_held_duration_seconds",
+      "How long clients were kept waiting without a backend, by a pause or handover (hold), or for a release that took no "
+        + "connections (trial).",
+      bounds: Self.heldTimes, HoldReason.allCases.map { ([("reason", $0.rawValue)], measures.heldTimes(for: $0)) })
     let colors: [Color?] = Color.allCases + [nil]
     text.add(
       "bgproxy_session_duration_seconds",
@@ -197,7 +219,7 @@ extension MetricsReading {
   private func addSwitches(to text: inout MetricsText) {
     text.add(
       "bgproxy_switches_total", .counter, "Switches to this color; automatic: a release that was taken back.",
-      Tallies.SwitchKind.allCases.flatMap { kind in
+      Receipt.Kind.allCases.flatMap { kind in
         byColor { Double(tallies.switches[kind]?[$0] ?? 0) }.map {
           MetricsText.Sample($0.labels + [("kind", kind.rawValue)], $0.value)
         }

@@ -12,8 +12,27 @@ struct MetricsReading: Sendable {
   struct Listener: Sendable {
     let name: String
     var hasPreview = false
-    var counters = Array(repeating: ListenerCounters(), count: Account.allCases.count)
+    var totals = ListenerTotals()
     var census = Array(repeating: ListenerCensus(), count: Account.allCases.count)
+  }
+
+  /// What a listener has counted since it was first configured.
+  struct ListenerTotals: Equatable, Sendable {
+    /// By account.
+    var counters = Array(repeating: ListenerCounters(), count: Account.allCases.count)
+    var times = ByColor(both: ListenerTimes())
+
+    init() {}
+
+    init(_ measures: Measures, of id: ListenerID) {
+      counters = Account.allCases.map { measures.counters(of: id, $0) }
+      times = ByColor(blue: measures.times(of: id, .blue), green: measures.times(of: id, .green))
+    }
+
+    static func += (sum: inout ListenerTotals, other: ListenerTotals) {
+      for account in sum.counters.indices { sum.counters[account] += other.counters[account] }
+      for color in Color.allCases { sum.times[color] += other.times[color] }
+    }
   }
 
   /// A target by listener, color and address, for the same reason.
@@ -73,7 +92,8 @@ extension FrontDoor {
 
   private func metricsReading() async -> MetricsReading {
     let report = await workers.report()
-    let measures = await workers.measures()
+    var measures = await workers.measures()
+    while measures.edition != targetBook.edition { measures = await workers.measures() }
     recordTally(report)
     let state = machine.state
     var share = ByColor(both: Int(state.trial?.share ?? 0))
@@ -99,17 +119,13 @@ extension FrontDoor {
     for (id, settings) in knownListeners {
       var reading = readings[settings.name] ?? MetricsReading.Listener(name: settings.name)
       if settings.preview != nil { reading.hasPreview = true }
+      reading.totals += MetricsReading.ListenerTotals(measures, of: id)
       for account in Account.allCases {
-        reading.counters[Int(account.rawValue)] += measures.counters(of: id, account)
         reading.census[Int(account.rawValue)] += measures.census(of: id, account)
       }
       readings[settings.name] = reading
     }
-    for (name, base) in counterBases.listeners {
-      for account in Account.allCases {
-        readings[name]?.counters[Int(account.rawValue)] += base[Int(account.rawValue)]
-      }
-    }
+    for (name, base) in counterBases.listeners { readings[name]?.totals += base }
     return readings.values.sorted { $0.name < $1.name }
   }
 
@@ -141,7 +157,7 @@ extension FrontDoor {
 /// What listeners and targets had counted that are gone, for those that bear the same name: a counter must not fall while it
 /// is there.
 struct CounterBases {
-  fileprivate(set) var listeners: [String: [ListenerCounters]] = [:]
+  fileprivate(set) var listeners: [String: MetricsReading.ListenerTotals] = [:]
   fileprivate(set) var targets: [TargetLabel: (production: TrafficCounters, preview: TrafficCounters)] = [:]
 }
 
@@ -160,11 +176,8 @@ extension FrontDoor {
     for (id, name) in before.listeners where !ids.contains(id) {
       listenerNames[id] = nil
       guard names.contains(name) else { continue }
-      for account in Account.allCases {
-        counterBases.listeners[
-          name, default: Array(repeating: ListenerCounters(), count: Account.allCases.count)][Int(account.rawValue)] +=
-          measures.counters(of: id, account)
-      }
+      counterBases.listeners[name, default: MetricsReading.ListenerTotals()] +=
+        MetricsReading.ListenerTotals(measures, of: id)
     }
     counterBases.listeners = counterBases.listeners.filter { names.contains($0.key) }
 

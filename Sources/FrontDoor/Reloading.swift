@@ -24,10 +24,9 @@ extension FrontDoor {
       defer { turn.give() }
       if isStopping { return .failure(ErrorReport(code: "stopping", message: "the front door is stopping")) }
       let report = try await replace(with: new, resolved.addresses)
-      log.info(
-        "reload",
+      audit(
+        "reload", by: requester,
         [
-          "uid": .count(requester.uid), "pid": .count(requester.pid),
           "added": .string(report.added.joined(separator: ",")),
           "removed": .string(report.removed.joined(separator: ",")),
           "changed": .string(report.changed.joined(separator: ",")),
@@ -58,23 +57,31 @@ extension FrontDoor {
     let old = listeners
     let open = Dictionary(old.flatMap(\.keyedDoors)) { first, _ in first }
     let ids = Dictionary(uniqueKeysWithValues: old.map { ($0.settings.name, $0.id) })
-    var number = lastListenerNumber
-    var wanted: [(id: ListenerID, settings: ListenerSettings)] = []
-    for listener in new.listeners {
-      if ids[listener.name] == nil { number += 1 }
-      wanted.append((ids[listener.name] ?? ListenerID(number: number), listener))
-    }
     // Listeners that go keep their routes: connections in their backlogs, and those that are just being made, are still
     // served, and sessions of protocol http may need another backend for as long as they live.
     let names = Set(new.listeners.map(\.name))
     let leaving = old.filter { !names.contains($0.settings.name) }.map { (id: $0.id, settings: $0.settings) }
-    let departed = await departedInUse() + leaving
+    let inUse = await departedInUse()
+    let departed = inUse + leaving
+    // Their doors were closed by an earlier reload and their last session has ended: nothing is counted for them any more.
+    var listenerBook = self.listenerBook
+    for (id, _) in self.departed where !inUse.contains(where: { $0.id == id }) { listenerBook.giveUp(id) }
+    var wanted: [(id: ListenerID, settings: ListenerSettings)] = []
+    var fresh: [ListenerID] = []
+    for listener in new.listeners {
+      if let id = ids[listener.name] {
+        wanted.append((id, listener))
+      } else {
+        fresh.append(listenerBook.add())
+        wanted.append((fresh[fresh.count - 1], listener))
+      }
+    }
     let known = withAddresses(of: departed, resolved)
     let opened = try OpenListener.open(wanted, resolved: resolved, reusing: open)
     var book = targetBook
     let routes: Routes
     do throws(StartFailure) {
-      routes = try book.routes(for: wanted + departed, resolved: known)
+      routes = try book.routes(for: wanted + departed, fresh: fresh, resolved: known)
     } catch {
       OpenListener.discard(opened, keeping: open)
       throw error
@@ -88,7 +95,7 @@ extension FrontDoor {
     self.departed = departed
     settings = keepingWhatNeedsRestart(of: settings, in: new)
     listeners = opened
-    lastListenerNumber = number
+    self.listenerBook = listenerBook
     for listener in opened { listenerNames[listener.id] = listener.settings.name }
     keepCounts(counts, of: before)
     workers.apply(routes, RelaySettings(settings))

@@ -4,12 +4,9 @@ import Telemetry
 
 /// What the control thread counts for the metrics, from its start on.
 struct Tallies: Sendable {
-  /// Why a color became active.
-  enum SwitchKind: String, CaseIterable, Sendable { case `switch`, rollback, automatic }
-
   enum LimitKind: String, CaseIterable, Sendable { case sessions, descriptors, ports, source }
 
-  private(set) var switches: [SwitchKind: ByColor<UInt64>] = [:]
+  private(set) var switches: [Receipt.Kind: ByColor<UInt64>] = [:]
   /// The store of the active word, its confirmation by all workers, and the time on disk, of each switch.
   private(set) var flips = LatencyHistogram()
   private(set) var confirmations = LatencyHistogram()
@@ -34,9 +31,8 @@ struct Tallies: Sendable {
     var cut = 0
   }
 
-  mutating func count(_ receipt: Receipt, isRollback: Bool) {
-    let kind: SwitchKind = receipt.automatic ? .automatic : isRollback ? .rollback : .switch
-    switches[kind, default: ByColor(both: 0)][receipt.to] += 1
+  mutating func count(_ receipt: Receipt) {
+    switches[receipt.kind ?? .switch, default: ByColor(both: 0)][receipt.to] += 1
     flips.add(microseconds: UInt64(max(0, receipt.flipMicroseconds)))
     confirmations.add(microseconds: UInt64(max(0, receipt.confirmMicroseconds)))
     writes.add(microseconds: UInt64(max(0, receipt.persistMicroseconds)))

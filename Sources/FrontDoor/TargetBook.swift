@@ -20,10 +20,14 @@ struct TargetBook {
   /// Not configured any more when the routes were last made. Workers may have used the routes before until then, so
   /// their lines are given up one reload later.
   private var retired: Set<Key> = []
+  /// Of the latest routes.
+  private(set) var edition: UInt64 = 0
 
   /// Routes for a set of listeners; lines that nobody needs any more are given up.
+  /// - Parameter fresh: of the listeners, those that were not there before.
   mutating func routes(
-    for listeners: [(id: ListenerID, settings: ListenerSettings)], resolved: [Address: [SocketAddress]]
+    for listeners: [(id: ListenerID, settings: ListenerSettings)], fresh: [ListenerID] = [],
+    resolved: [Address: [SocketAddress]]
   ) throws(StartFailure) -> Routes {
     var wanted: Set<Key> = []
     for (id, settings) in listeners {
@@ -51,6 +55,9 @@ struct TargetBook {
       routes.targets[id] = targets
     }
     routes.slotCount = Int(nextUnused)
+    routes.freshListeners = fresh
+    edition += 1
+    routes.edition = edition
     routes.freshSlots = slots.values.filter { !before.contains($0) }
     return routes
   }

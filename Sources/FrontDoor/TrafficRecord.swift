@@ -17,10 +17,12 @@ struct TrafficRecord {
   /// Times to the first byte at the ends of the last steps, the oldest first.
   private var firstBytes: [ByColor<LatencyHistogram>] = []
   /// What each listener had counted at the ends of the last minute's steps, the oldest first.
-  private var listenerCounts: [ListenerCounts] = []
+  private var listenerCounts: [[ListenerID: ByColor<ListenerCounters>]] = []
   private static let stepsOfMinute = 30
 
-  mutating func add(_ report: WorkerReport, _ counts: ListenerCounts? = nil, at now: Instant = .now()) {
+  mutating func add(
+    _ report: WorkerReport, _ counts: [ListenerID: ByColor<ListenerCounters>]? = nil, at now: Instant = .now()
+  ) {
     defer { last = (now, report) }
     if let counts {
       listenerCounts.append(counts)
@@ -64,8 +66,8 @@ struct TrafficRecord {
 
   private func lastMinute(of listener: ListenerID, _ name: String) -> ListenerMinute {
     func figures(_ color: Color) -> ListenerFigures {
-      let now = listenerCounts.last?.counters(of: listener, Account(color)) ?? ListenerCounters()
-      let before = listenerCounts.first?.counters(of: listener, Account(color)) ?? ListenerCounters()
+      let now = listenerCounts.last?[listener]?[color] ?? ListenerCounters()
+      let before = listenerCounts.first?[listener]?[color] ?? ListenerCounters()
       return ListenerFigures(
         sessions: now.assigned &- before.assigned, requests: now.requests &- before.requests,
         connectFailures: now.connectFailures &- before.connectFailures, resets: now.resets &- before.resets,
@@ -78,7 +80,22 @@ struct TrafficRecord {
 extension FrontDoor {
   /// Takes a sample now and from then on.
   func recordTraffic() {
-    start { $0.traffic.add(await $0.workers.report(), await $0.workers.listenerCounts()) }
+    start { await $0.addToRecord() }
     reactor.after(milliseconds: TrafficRecord.step) { [self] in start { $0.recordTraffic() } }
+  }
+
+  private func addToRecord() async {
+    let report = await workers.report()
+    var counts = await workers.listenerCounts()
+    while counts.edition != targetBook.edition { counts = await workers.listenerCounts() }
+    traffic.add(
+      report,
+      Dictionary(
+        uniqueKeysWithValues: listeners.map { listener in
+          (
+            listener.id,
+            ByColor(blue: counts.counters(of: listener.id, .blue), green: counts.counters(of: listener.id, .green))
+          )
+        }))
   }
 }

@@ -118,14 +118,15 @@ extension FrontDoor {
         return .gaveUp
       case .done(let next):
         if request == .pause || request == .resume { return .done }
-        beginWatch(next)
         if next.generation == before.generation {
+          beginWatch(next)
           trialWentOn(from: before, report)
           return .done
         }
         // A ramp that is taken back leaves the color that it led to.
         let left = before.onTrial == from.other ? from.other : from
         let receipt = conclude(next, from: left == next.active ? from : left, report, timing, terms)
+        beginWatch(next)
         // A disk that does not take the state will not take the record either.
         if receipt.persisted { await historyIsWritten() }
         return .switched(receipt)
@@ -168,15 +169,17 @@ extension FrontDoor {
     receipt.heldMilliseconds = timing.held
     receipt.forced = terms.isForced
     receipt.automatic = terms.failure != nil
+    let isRollback = state.previous == nil
+    receipt.kind = receipt.automatic ? .automatic : isRollback ? .rollback : .switch
     receipt.cause = terms.failure
     receipt.record(report.tally)
     receipts.append(receipt)
     if receipts.count > StateStore.historyLimit { receipts.removeFirst() }
-    log.info(
-      state.previous == nil ? "rollback" : "switch",
+    audit(
+      isRollback ? "rollback" : "switch", by: terms.by,
       [
-        "generation": .count(receipt.generation), "from": .string(from.rawValue), "to": .string(state.active.rawValue),
-        "uid": .count(terms.by.uid), "pid": .count(terms.by.pid), "reason": .string(terms.reason ?? ""),
+        "reason": .string(terms.reason ?? ""), "generation": .count(receipt.generation),
+        "from": .string(from.rawValue), "to": .string(state.active.rawValue),
         "open": .count(receipt.open), "held": .count(receipt.heldMilliseconds),
         "flipMicroseconds": .count(receipt.flipMicroseconds),
         "confirmMicroseconds": .count(receipt.confirmMicroseconds),
@@ -184,9 +187,9 @@ extension FrontDoor {
         "automatic": .bool(receipt.automatic), "cause": .string(receipt.cause.map { "\($0)" } ?? ""),
       ])
     switchStoredAt = timing.storedAt
-    tallies.count(receipt, isRollback: state.previous == nil)
+    tallies.count(receipt)
     remember(receipt)
-    let kind = receipt.automatic ? " (automatic)" : state.previous == nil ? " (rollback)" : ""
+    let kind = receipt.kind.map { $0 == .switch ? "" : " (\($0.rawValue))" } ?? ""
     let reason = terms.reason.map { ": " + $0 } ?? ""
     publish("switch", "\(from.rawValue) → \(state.active.rawValue)\(kind)\(reason)", receipt: receipt)
     if !receipt.persisted { publish("state-not-written", "this switch is not on disk: a restart could undo it") }
@@ -267,7 +270,7 @@ extension FrontDoor {
     if failure == nil, machine.state == state, writesUnderWay == 0 { isRewriting = false }
     if let failure {
       log.error("state-not-written", ["file": .string(settings.stateFile), "reason": .string(failure)])
-      if isNews("state \(failure)") { publish("state-not-written", "\(settings.stateFile): \(failure)") }
+      if isNews("state \(failure)") { publish("state-not-written", "\(settings.stateFile): \(failure)", lasts: true) }
     }
     guard !isRewriting else { return rewriteLater() }
     log.info("state-written", ["file": .string(settings.stateFile)])

@@ -233,16 +233,13 @@ extension FrontDoor {
 
   /// - Parameter trial: where this is what an operator asked for, and no switch tells who.
   private func tellTrial(_ event: String, _ color: Color, _ message: String, askedFor trial: Trial? = nil) {
-    var fields: [(key: String, value: LogValue)] = [
-      (key: "color", value: .string(color.rawValue)), (key: "message", value: .string(message)),
-    ]
     if let trial {
-      fields += [
-        (key: "uid", value: .count(trial.by.uid)), (key: "pid", value: .count(trial.by.pid)),
-        (key: "reason", value: .string(trial.reason ?? "")),
-      ]
+      audit(
+        event, by: trial.by,
+        ["color": .string(color.rawValue), "message": .string(message), "reason": .string(trial.reason ?? "")])
+    } else {
+      log.info(event, ["color": .string(color.rawValue), "message": .string(message)])
     }
-    log.write(.info, event, fields)
     publish(event, message)
   }
 

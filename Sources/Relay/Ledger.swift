@@ -40,6 +40,27 @@ public struct ListenerCounters: Equatable, Sendable {
   }
 }
 
+/// How long things took at one listener, for production sessions of one color.
+public struct ListenerTimes: Equatable, Sendable {
+  public var connect = CoarseHistogram()
+  public var firstByte = CoarseHistogram()
+
+  public init() {}
+
+  public static func += (sum: inout ListenerTimes, other: ListenerTimes) {
+    sum.connect += other.connect
+    sum.firstByte += other.firstByte
+  }
+}
+
+/// Why a client is kept waiting without a backend.
+public enum HoldReason: String, Sendable, CaseIterable {
+  /// A pause or a handover.
+  case hold
+  /// A release on trial takes no connections: it will be taken back in a moment.
+  case trial
+}
+
 /// Sessions that a listener has at present, of one account.
 public struct ListenerCensus: Equatable, Sendable {
   public var sessions = 0
@@ -103,8 +124,12 @@ public struct ListenerCensus: Equatable, Sendable {
 struct Ledger: ~Copyable {
   private var targets = CounterTable(of: TrafficCounters())
   private var listeners = CounterTable(of: ListenerCounters())
-  var connectTimes = ByColor(both: LatencyHistogram())
+  private var listenerTimes = CounterTable(of: ListenerTimes())
+  private var connectTimes = ByColor(both: LatencyHistogram())
+  private var heldTimes = InlineArray<2, LatencyHistogram>(repeating: LatencyHistogram())
   private var sessionTimes = InlineArray<3, LatencyHistogram>(repeating: LatencyHistogram())
+  /// Of the routes whose targets and listeners it counts.
+  private var edition: UInt64 = 0
 
   /// Before sessions find their way by these routes.
   mutating func prepare(for routes: Routes) {
@@ -113,8 +138,14 @@ struct Ledger: ~Copyable {
       targets.clear(Self.row(slot, isPreview: false))
       targets.clear(Self.row(slot, isPreview: true))
     }
-    let highest = routes.targets.keys.map(\.number).max() ?? 0
-    listeners.grow(to: (Int(highest) + 1) * Account.allCases.count)
+    let rows = routes.targets.keys.map { Int($0.row) + 1 }.max() ?? 0
+    listeners.grow(to: rows * Account.allCases.count)
+    listenerTimes.grow(to: rows * Color.allCases.count)
+    for listener in routes.freshListeners {
+      for account in Account.allCases { listeners.clear(Self.row(listener, account)) }
+      for color in Color.allCases { listenerTimes.clear(Self.row(listener, color)) }
+    }
+    edition = routes.edition
   }
 
   /// Changes what is counted for a target; nothing where there is none.
@@ -131,6 +162,21 @@ struct Ledger: ~Copyable {
     change(&listeners[row])
   }
 
+  mutating func connected(_ listener: ListenerID, _ color: Color, microseconds: UInt64) {
+    connectTimes[color].add(microseconds: microseconds)
+    let row = Self.row(listener, color)
+    if row < listenerTimes.count { listenerTimes[row].connect.add(microseconds: microseconds) }
+  }
+
+  mutating func firstByteCame(_ listener: ListenerID, _ color: Color, microseconds: UInt64) {
+    let row = Self.row(listener, color)
+    if row < listenerTimes.count { listenerTimes[row].firstByte.add(microseconds: microseconds) }
+  }
+
+  mutating func held(for reason: HoldReason, microseconds: UInt64) {
+    heldTimes[Self.index(reason)].add(microseconds: microseconds)
+  }
+
   mutating func sessionEnded(of color: Color?, microseconds: UInt64) {
     sessionTimes[Self.index(color)].add(microseconds: microseconds)
   }
@@ -140,20 +186,32 @@ struct Ledger: ~Copyable {
     -> Measures
   {
     Measures(
-      targets: targets.copied(), listeners: listenerCounts, census: census, connectTimes: connectTimes,
-      firstByte: firstByte, firstByteOfSessions: ofSessions,
+      edition: edition, targets: targets.copied(), listeners: listenerCounts, census: census,
+      listenerTimes: listenerTimes.copied(), connectTimes: connectTimes, firstByte: firstByte,
+      firstByteOfSessions: ofSessions, heldTimes: heldTimes.indices.map { heldTimes[$0] },
       sessionTimes: sessionTimes.indices.map { sessionTimes[$0] })
   }
 
   var listenerRows: Int { listeners.count }
 
-  var listenerCounts: ListenerCounts { ListenerCounts(rows: listeners.copied()) }
+  var listenerCounts: ListenerCounts { ListenerCounts(edition: edition, rows: listeners.copied()) }
 
   static func row(_ listener: ListenerID, _ account: Account) -> Int {
-    Int(listener.number) * Account.allCases.count + Int(account.rawValue)
+    Int(listener.row) * Account.allCases.count + Int(account.rawValue)
+  }
+
+  fileprivate static func row(_ listener: ListenerID, _ color: Color) -> Int {
+    Int(listener.row) * Color.allCases.count + index(color)
   }
 
   fileprivate static func row(_ slot: Int32, isPreview: Bool) -> Int { Int(slot) * 2 + (isPreview ? 1 : 0) }
+
+  fileprivate static func index(_ reason: HoldReason) -> Int {
+    switch reason {
+    case .hold: 0
+    case .trial: 1
+    }
+  }
 
   fileprivate static func index(_ color: Color?) -> Int {
     switch color {
@@ -166,6 +224,8 @@ struct Ledger: ~Copyable {
 
 /// What happened at each listener, in all workers together.
 public struct ListenerCounts: Sendable {
+  /// As `Measures.edition`.
+  public private(set) var edition: UInt64
   fileprivate var rows: [ListenerCounters]
 
   public func counters(of listener: ListenerID, _ account: Account) -> ListenerCounters {
@@ -173,8 +233,11 @@ public struct ListenerCounts: Sendable {
     return rows.indices.contains(row) ? rows[row] : ListenerCounters()
   }
 
+  fileprivate init(edition: UInt64, rows: [ListenerCounters]) { (self.edition, self.rows) = (edition, rows) }
+
   static func + (a: ListenerCounts, b: ListenerCounts) -> ListenerCounts {
     var sum = a
+    sum.edition = min(a.edition, b.edition)
     Measures.add(b.rows, to: &sum.rows, +=)
     return sum
   }
@@ -182,27 +245,34 @@ public struct ListenerCounts: Sendable {
 
 /// A copy of the ledgers of all workers, added up.
 public struct Measures: Sendable {
+  /// Of the routes that every worker had by then. Whoever knows of later ones must ask again: rows are used again.
+  public private(set) var edition: UInt64
   private var targets: [TrafficCounters]
   private var listeners: ListenerCounts
   private var census: [ListenerCensus]
+  private var listenerTimes: [ListenerTimes]
   public private(set) var connectTimes: ByColor<LatencyHistogram>
   /// Protocol http.
   public private(set) var firstByte: ByColor<LatencyHistogram>
   /// Protocol tcp.
   public private(set) var firstByteOfSessions: ByColor<LatencyHistogram>
+  private var heldTimes: [LatencyHistogram]
   private var sessionTimes: [LatencyHistogram]
 
   fileprivate init(
-    targets: [TrafficCounters], listeners: ListenerCounts, census: [ListenerCensus],
-    connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
-    firstByteOfSessions: ByColor<LatencyHistogram>, sessionTimes: [LatencyHistogram]
+    edition: UInt64, targets: [TrafficCounters], listeners: ListenerCounts, census: [ListenerCensus],
+    listenerTimes: [ListenerTimes], connectTimes: ByColor<LatencyHistogram>, firstByte: ByColor<LatencyHistogram>,
+    firstByteOfSessions: ByColor<LatencyHistogram>, heldTimes: [LatencyHistogram], sessionTimes: [LatencyHistogram]
   ) {
+    self.edition = edition
     self.targets = targets
     self.listeners = listeners
     self.census = census
+    self.listenerTimes = listenerTimes
     self.connectTimes = connectTimes
     self.firstByte = firstByte
     self.firstByteOfSessions = firstByteOfSessions
+    self.heldTimes = heldTimes
     self.sessionTimes = sessionTimes
   }
 
@@ -219,6 +289,13 @@ public struct Measures: Sendable {
     value(of: census, Ledger.row(listener, account)) ?? ListenerCensus()
   }
 
+  public func times(of listener: ListenerID, _ color: Color) -> ListenerTimes {
+    value(of: listenerTimes, Ledger.row(listener, color)) ?? ListenerTimes()
+  }
+
+  /// How long clients were kept waiting without a backend; each time, once it has ended.
+  public func heldTimes(for reason: HoldReason) -> LatencyHistogram { heldTimes[Ledger.index(reason)] }
+
   /// How long sessions lasted whose last color was this one; nil: that never had any.
   public func sessionTimes(of color: Color?) -> LatencyHistogram { sessionTimes[Ledger.index(color)] }
 
@@ -226,14 +303,17 @@ public struct Measures: Sendable {
 
   static func + (a: Measures, b: Measures) -> Measures {
     var sum = a
+    sum.edition = min(a.edition, b.edition)
     add(b.targets, to: &sum.targets, +=)
     sum.listeners = a.listeners + b.listeners
     add(b.census, to: &sum.census, +=)
+    add(b.listenerTimes, to: &sum.listenerTimes, +=)
     for color in Color.allCases {
       sum.connectTimes[color] += b.connectTimes[color]
       sum.firstByte[color] += b.firstByte[color]
       sum.firstByteOfSessions[color] += b.firstByteOfSessions[color]
     }
+    add(b.heldTimes, to: &sum.heldTimes, +=)
     add(b.sessionTimes, to: &sum.sessionTimes, +=)
     return sum
   }

@@ -6,7 +6,9 @@ import Synchronization
 /// Names a listener for as long as the process lives; never used twice.
 public struct ListenerID: Hashable, Sendable {
   public let number: UInt32
-  public init(number: UInt32) { self.number = number }
+  /// Its row in the workers' ledgers. Another listener gets it once this one is gone and its last session has ended.
+  public let row: UInt32
+  public init(number: UInt32, row: UInt32) { (self.number, self.row) = (number, row) }
 }
 
 /// One backend target and what its name resolved to.
@@ -29,6 +31,11 @@ public struct Routes: Sendable {
   public var slotCount = 0
   /// Slots that have another target than before: what is counted for them begins anew.
   public var freshSlots: [Int32] = []
+  /// Listeners that were not there before: so do their rows.
+  public var freshListeners: [ListenerID] = []
+  /// Counts the routes that were made. What a ledger told before it had heard of the latest ones may stand where these
+  /// have somebody else.
+  public var edition: UInt64 = 0
   public init(targets: [ListenerID: ByColor<[Target]>]) { self.targets = targets }
 }
 

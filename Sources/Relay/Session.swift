@@ -70,9 +70,12 @@ struct Session: ~Copyable {
   let startedAt: Instant
   /// The last byte or FIN in either direction.
   var lastActivity: Instant
-  /// Protocol http: when the oldest request without any byte of an answer was asked; tcp: when it was connected to its
-  /// backend, until the first byte comes from there. `distantFuture` where nothing is waited for.
+  /// Since when the first byte of an answer is waited for. Protocol http: since the backend got the request or, with those
+  /// that are pipelined, since the answer before it has ended; tcp: since the connection to the backend. `distantFuture`
+  /// where none is waited for.
   var askedAt = Instant.distantFuture
+  /// Since when it is kept waiting without a backend; `distantFuture` where it is not.
+  var heldSince = Instant.distantFuture
   /// With `resetting`: what the kernel still had to deliver when last seen. -1: not looked at yet.
   var unsentBefore: Int32 = -1
 

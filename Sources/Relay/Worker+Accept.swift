@@ -153,6 +153,7 @@ extension Worker {
   }
 
   mutating func setPhase(_ token: Token, _ phase: Session.Phase) {
+    if sessions[token].heldSince != .distantFuture { holdEnded(token) }
     count(sessions[token].phase, -1)
     count(phase, 1)
     sessions[token].phase = phase

@@ -138,7 +138,7 @@ extension Worker {
     }
     if !sessions[token].exchange.isPreview {
       let time = UInt64(loop.now.microseconds(since: sessions[token].attempt.began))
-      ledger.connectTimes[sessions[token].exchange.color].add(microseconds: time)
+      ledger.connected(sessions[token].listener, sessions[token].exchange.color, microseconds: time)
     }
     // The connect timer usually stays armed: when it fires it finds the idle deadline. That is cheaper than moving it.
     if sessions[token].timer == .none || idleDeadline(token) < sessions[token].timerDeadline {
@@ -255,6 +255,7 @@ extension Worker {
   /// A release that is on trial takes no connections: it will be taken back in a moment, or its target comes back. The
   /// client need not know.
   private mutating func awaitTheWayBack(_ token: Token, until patience: Instant) {
+    if sessions[token].heldSince == .distantFuture { sessions[token].heldSince = loop.now }
     sessions[token].attempt = ConnectAttempt()
     sessions[token].attempt.patience = patience
     sessions[token].attempt.isCounted = true

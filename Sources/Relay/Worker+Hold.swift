@@ -74,6 +74,7 @@ extension Worker {
   /// Has a session wait for the end of the hold. What its client sends stays in the kernel.
   mutating func hold(_ token: Token) {
     setPhase(token, .held)
+    sessions[token].heldSince = loop.now
     countAtListener(token, sessions[token].account) { $0.held &+= 1 }
     if heldQueue.count - heldQueueStart > 2 * heldSessions + 64 {
       // In a long hold clients give up, and others come.
@@ -82,6 +83,13 @@ extension Worker {
     }
     heldQueue.append(token.lane(0))
     schedule(token, at: loop.now.advanced(milliseconds: settings.holdTimeout))
+  }
+
+  /// It goes on, is refused, or its client has left.
+  mutating func holdEnded(_ token: Token) {
+    let microseconds = UInt64(max(0, loop.now.microseconds(since: sessions[token].heldSince)))
+    ledger.held(for: sessions[token].phase == .held ? .hold : .trial, microseconds: microseconds)
+    sessions[token].heldSince = .distantFuture
   }
 
   /// The client has waited long enough. Where the hold is over it only waits for its turn, which comes: those before it

@@ -49,6 +49,7 @@ extension Worker {
   /// resetting.
   mutating func relay(_ token: Token) {
     let before = (sessions[token].inbound.bytes, sessions[token].outbound.bytes)
+    let wasAnswering = sessions[token].exchange.tracker.hasAnswerBegun
     let verdict = sessions[token].relay(&lane)
     let bytesIn = sessions[token].inbound.bytes &- before.0
     let bytesOut = sessions[token].outbound.bytes &- before.1
@@ -60,7 +61,7 @@ extension Worker {
       }
     }
     if sessions[token].exchange.isHTTP {
-      watchExchange(token)
+      watchExchange(token, wasAnswering)
     } else if bytesOut != 0, sessions[token].askedAt != .distantFuture {
       firstByteOfSession(token)
     }

@@ -17,8 +17,10 @@ extension Worker {
   /// After bytes of protocol http have moved: requests, answers, and the time between them.
   ///
   /// Times are those of the ticks, which the loop knows anyway.
+  /// - Parameter wasAnswering: an answer was under way before they moved. Backends answer in order: the next request is
+  ///   waited for once that has ended.
   @inline(__always)
-  mutating func watchExchange(_ token: Token) {
+  mutating func watchExchange(_ token: Token, _ wasAnswering: Bool) {
     let requests = sessions[token].exchange.takeUncounted()
     if requests != 0 {
       count(token) { counters in
@@ -26,7 +28,7 @@ extension Worker {
         counters.begun &+= UInt64(requests)
       }
       countAtListener(token, sessions[token].account) { $0.requests &+= UInt64(requests) }
-      if sessions[token].askedAt == .distantFuture { sessions[token].askedAt = loop.now }
+      if !wasAnswering, sessions[token].askedAt == .distantFuture { sessions[token].askedAt = loop.now }
     }
     let answered = sessions[token].exchange.tracker.takeAnswered()
     if answered.all != 0 {
@@ -39,36 +41,36 @@ extension Worker {
         note(.serverErrors, token)
       }
     }
-    let hasAnswerBegun = sessions[token].exchange.tracker.hasAnswerBegun
-    if answered.all != 0 || hasAnswerBegun, sessions[token].askedAt != .distantFuture {
-      answerBegan(token, hasAnswerBegun)
+    let isAnswering = sessions[token].exchange.tracker.hasAnswerBegun
+    if answered.all != 0 || isAnswering, sessions[token].askedAt != .distantFuture { firstByteOfAnswer(token) }
+    if wasAnswering || answered.all != 0, !isAnswering, sessions[token].exchange.tracker.outstanding > 0 {
+      sessions[token].askedAt = loop.now
     }
   }
 
   mutating func firstByteOfSession(_ token: Token) {
-    let microseconds = UInt64(max(0, loop.now.microseconds(since: sessions[token].askedAt)))
-    sessions[token].askedAt = .distantFuture
-    switch sessions[token].account {
-    case .blue: firstByteOfSessions.blue.add(microseconds: microseconds)
-    case .green: firstByteOfSessions.green.add(microseconds: microseconds)
-    case .preview, .waiting: break
-    }
+    guard let (color, microseconds) = firstByteCame(token) else { return }
+    firstByteOfSessions[color].add(microseconds: microseconds)
   }
 
-  private mutating func answerBegan(_ token: Token, _ isUnderWay: Bool) {
-    let account = sessions[token].account
+  private mutating func firstByteOfAnswer(_ token: Token) {
+    guard let (color, microseconds) = firstByteCame(token) else { return }
+    firstByte[color].add(microseconds: microseconds)
+    if let lateness = watch?.lateness, microseconds >= lateness { note(.firstByte, token) }
+  }
+
+  /// For whom it counts, and how long it was waited for; nil: it is not production's.
+  private mutating func firstByteCame(_ token: Token) -> (color: Color, microseconds: UInt64)? {
     let microseconds = UInt64(max(0, loop.now.microseconds(since: sessions[token].askedAt)))
-    switch account {
-    case .blue: firstByte.blue.add(microseconds: microseconds)
-    case .green: firstByte.green.add(microseconds: microseconds)
-    case .preview, .waiting: break
+    sessions[token].askedAt = .distantFuture
+    let color: Color
+    switch sessions[token].account {
+    case .blue: color = .blue
+    case .green: color = .green
+    case .preview, .waiting: return nil
     }
-    if let lateness = watch?.lateness, microseconds >= lateness {
-      note(.firstByte, token)
-    }
-    // Of those that were pipelined behind it, the next begins to be waited for now.
-    let waiting = sessions[token].exchange.tracker.outstanding - (isUnderWay ? 1 : 0)
-    sessions[token].askedAt = waiting > 0 ? loop.now : .distantFuture
+    ledger.firstByteCame(sessions[token].listener, color, microseconds: microseconds)
+    return (color, microseconds)
   }
 
   /// Something that clients can cause has happened.

@@ -11,26 +11,26 @@ public enum StatusPage {
 
   /// - Parameter nonce: of letters and digits, another one each time: it names the style and the script that may be used.
   public static func document(nonce: String) -> Document {
-    let style = String(decoding: PackageResources.page_css, as: UTF8.self)
-    let script = String(decoding: PackageResources.chart_js + PackageResources.page_js, as: UTF8.self)
-    var body: [UInt8] = []
-    for (index, part) in parts.enumerated() {
-      if index % 2 == 0 {
-        body += part.utf8
-        continue
-      }
-      switch part {
-      case "nonce": body += nonce.utf8
-      case "style": body += style.utf8
-      case "script": body += script.utf8
-      default: body += "{{\(part)}}".utf8
-      }
-    }
     let policy =
       "default-src 'none'; style-src 'nonce-\(nonce)'; script-src 'nonce-\(nonce)'; connect-src 'self'; img-src data:; "
       + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return Document(body: body, policy: policy)
+    return Document(body: Array(pieces.joined(separator: nonce.utf8)), policy: policy)
   }
+
+  /// The document, cut where a nonce belongs: put together once, since anybody may ask for it as often as they like.
+  private static let pieces: [[UInt8]] = {
+    var pieces: [[UInt8]] = [[]]
+    for (index, part) in parts.enumerated() {
+      switch (index % 2 == 0, part) {
+      case (true, _): pieces[pieces.count - 1] += part.utf8
+      case (_, "nonce"): pieces.append([])
+      case (_, "style"): pieces[pieces.count - 1] += PackageResources.page_css
+      case (_, "script"): pieces[pieces.count - 1] += PackageResources.chart_js + PackageResources.page_js
+      default: pieces[pieces.count - 1] += "{{\(part)}}".utf8
+      }
+    }
+    return pieces
+  }()
 
   /// The document as it stands in `page.html`: text, and at each second place the name of what is put in there.
   private static let parts: [Substring] = {

@@ -498,8 +498,8 @@ function outcomes(receipt) {
   return `${receipt.open} open: ${counts}${failures ? `; ${failures} of the ended never reached a target` : ""}`;
 }
 
-function reasons({ cause, reason, forced, persisted }) {
-  return [cause && make("span", { class: "bad" }, causeText(cause)), reason, forced && make("b", {}, "forced"),
+function reasons({ kind, cause, reason, forced, persisted }) {
+  return [kind === "rollback" && make("b", {}, "rollback"), cause && make("span", { class: "bad" }, causeText(cause)), reason, forced && make("b", {}, "forced"),
     !persisted && make("b", { class: "bad" }, "not persisted")].filter(Boolean)
     .flatMap((text, index) => (index ? [" · ", text] : [text]));
 }
@@ -520,8 +520,10 @@ function showHistory() {
 }
 
 function showEvents({ recent }) {
-  const line = ({ at, event, message }) =>
-    make("li", {}, moment(at), " ", make("b", {}, event), " ", make("span", {}, message));
+  // A trouble that lasts is one line, however often it was told.
+  const repeats = ({ count, since }) => (count ? ` (${whole.format(count)} times since ${when(time(since))})` : "");
+  const line = (each) => make("li", {}, moment(each.at), " ", make("b", {}, each.event), " ",
+    make("span", {}, each.message, repeats(each)));
   const shown = recent.events.slice(-EVENTS_SHOWN).reverse();
   show(part("events").querySelector("ol"), shown.length ? shown.map(line) : make("li", { class: "dim" }, "None yet."));
 }

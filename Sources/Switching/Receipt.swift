@@ -85,6 +85,8 @@ public struct Receipt: Codable, Equatable, Sendable {
   /// RFC 3339, UTC.
   public let at: String
   public let by: Requester
+  /// nil: a front door that did not write it down yet.
+  @Nullable public var kind: Kind?
   /// Not asked for by an operator.
   public var automatic = false
   public var forced = false
@@ -111,6 +113,13 @@ public struct Receipt: Codable, Equatable, Sendable {
   /// Nothing remains, and the counts will not change any more.
   public var settled = false
 
+  /// Why a color became active.
+  public enum Kind: String, Codable, CaseIterable, Sendable {
+    case `switch`, rollback
+    /// A release that the front door has taken back.
+    case automatic
+  }
+
   public struct Cause: Codable, Equatable, Sendable, CustomStringConvertible {
     public let signal: String
     public let value: Double
@@ -136,6 +145,7 @@ public struct Receipt: Codable, Equatable, Sendable {
   public init(generation: UInt64, from: Color, to: Color, at: String, by: Requester, reason: String?) {
     (self.generation, self.from, self.to, self.at, self.by) = (generation, from, to, at, by)
     self.reason = reason
+    kind = .switch
     cause = nil
   }
 

@@ -66,8 +66,17 @@ public final class Log: Sendable {
   public func info(_ event: String, _ fields: KeyValuePairs<String, LogValue> = [:]) { write(.info, event, fields) }
   public func debug(_ event: String, _ fields: KeyValuePairs<String, LogValue> = [:]) { write(.debug, event, fields) }
 
+  /// Written whatever the level is: who has changed what, and what others wait for.
+  public func always(_ event: String, _ fields: some Sequence<(key: String, value: LogValue)>) {
+    put(.info, event, fields)
+  }
+
   public func write(_ level: LogLevel, _ event: String, _ fields: some Sequence<(key: String, value: LogValue)>) {
     guard level <= self.level else { return }
+    put(level, event, fields)
+  }
+
+  private func put(_ level: LogLevel, _ event: String, _ fields: some Sequence<(key: String, value: LogValue)>) {
     let line = LogLine.render(format, time: .now(), level: level, event: event, fields)
     queue.withLock { queue in
       if queue.lines.count < Self.capacity {

@@ -39,16 +39,30 @@ public struct MetricsText {
     if series.isEmpty { return }
     begin(name, .histogram, help)
     for (labels, histogram) in series {
-      let total = histogram.total
-      for bound in bounds {
-        line(
-          name + "_bucket", labels + [("le", Self.number(Double(bound) / 1_000_000))],
-          String(histogram.count(below: bound)))
-      }
-      line(name + "_bucket", labels + [("le", "+Inf")], String(total))
-      line(name + "_sum", labels, Self.number(Double(histogram.sum) / 1_000_000))
-      line(name + "_count", labels, String(total))
+      lines(name, labels, bounds.map { ($0, histogram.count(below: $0)) }, sum: histogram.sum, total: histogram.total)
     }
+  }
+
+  /// The same, with the buckets that such histograms have.
+  public mutating func add(_ name: String, _ help: String, _ series: [(labels: Labels, histogram: CoarseHistogram)]) {
+    if series.isEmpty { return }
+    begin(name, .histogram, help)
+    for (labels, histogram) in series {
+      let buckets = CoarseHistogram.bounds.enumerated().map { ($1, histogram.count(below: $0)) }
+      lines(name, labels, buckets, sum: histogram.sum, total: histogram.total)
+    }
+  }
+
+  /// One series of a histogram; times are in microseconds, counts include those of the buckets below.
+  private mutating func lines(
+    _ name: String, _ labels: Labels, _ buckets: [(bound: UInt64, count: UInt64)], sum: UInt64, total: UInt64
+  ) {
+    for (bound, count) in buckets {
+      line(name + "_bucket", labels + [("le", Self.number(Double(bound) / 1_000_000))], String(count))
+    }
+    line(name + "_bucket", labels + [("le", "+Inf")], String(total))
+    line(name + "_sum", labels, Self.number(Double(sum) / 1_000_000))
+    line(name + "_count", labels, String(total))
   }
 
   private mutating func begin(_ name: String, _ kind: Kind, _ help: String) {

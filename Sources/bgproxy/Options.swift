@@ -101,7 +101,8 @@ struct BgproxyOptions: Equatable, Sendable {
     static let workers = Option(
       "--workers", "worker threads, at most 256; default: one for each processor", takes: .number(1...256))
     static let logLevel = Option(
-      "--log-level", "what is logged; default info", takes: .choice(LogLevel.allCases.map(\.name)))
+      "--log-level", "what is logged beside changes, which always are; default info",
+      takes: .choice(LogLevel.allCases.map(\.name)))
     static let logFormat = Option("--log-format", "how it is logged; default text", takes: .choice(of: LogFormat.self))
     static let completion = Option(
       "--completion", "print the completion for this shell and exit", takes: .choice(of: CompletionShell.self))

@@ -150,6 +150,10 @@ enum Command: String, CaseIterable {
     case .watch:
       Verb(
         rawValue, "print events as they happen, one a line, until interrupted",
+        details: [
+          "It ends with exit code 0 when the front door stops, and with 3 when the events end without a stop: the front\n"
+            + "door was killed, say, or has dropped a reader that does not read."
+        ],
         examples: ["bgproxyctl watch", "bgproxyctl watch --json | jq .event"])
     case .top:
       Verb(

@@ -55,7 +55,7 @@ func waitUntilSettled(
       if unrecorded > Waiting.historyPolls { throw .lost(watch, "the history does not hold its receipt") }
     case .draining(let drain):
       if let drain {
-        display.show(DrainText(drain: drain, color: last.content.active.other, now: context.clock.now()))
+        display.show(DrainText(drain: drain, color: last.content.drainingColor, now: context.clock.now()))
       }
     }
     context.clock.sleep(Waiting.pollMilliseconds)

@@ -52,6 +52,7 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     next.send(get)
     #expect(try next.answer()?.status == 200)
     #expect(server.onLoop { server.server.connectionCount } <= HTTPServer.Limits().connections)
+    #expect(server.losses == Array(repeating: .madeRoom(owed: false), count: 201 - HTTPServer.Limits().connections))
     withExtendedLifetime(idle) {}
   }
 
@@ -74,6 +75,38 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     fourth.send(get)
     #expect(try fourth.answer()?.status == 200)
     #expect(first.rest() == "")
+    #expect(server.losses == [.noRoom, .madeRoom(owed: false)])
+  }
+
+  @Test func anAnswerThatIsCutToMakeRoomIsTold() throws {
+    let body = String(repeating: "x", count: 5_000_000)
+    let server = try TestServer(limited(to: 2)) { $0.respond(HTTPResponse(text: body)) }
+    let readers = try (0..<2).map { _ in
+      let reader = try server.client()
+      reader.send(get)
+      // It does not read on.
+      #expect(reader.readUntil(" 200 "))
+      return reader
+    }
+    let next = try server.client()
+    next.send(get)
+    #expect(try next.answer()?.body == body)
+    #expect(try readers[0].answer() == nil)
+    #expect(server.losses == [.madeRoom(owed: true)])
+    #expect(try readers[1].answer()?.body == body)
+  }
+
+  @Test func whereTooMuchWaitsForReaders_theNextIsTurnedAway() throws {
+    var limits = HTTPServer.Limits()
+    limits.waitingBytes = 6_000_000
+    let server = try TestServer(limits) { $0.respond(HTTPResponse(text: String(repeating: "x", count: 5_000_000))) }
+    let first = try server.client()
+    first.send(get)
+    #expect(first.readUntil(" 200 "))
+    let second = try server.client()
+    second.send(get)
+    #expect(try second.answer()?.status == 503)
+    #expect(server.losses == [.tooMuchWaits])
   }
 
   @Test func streamsMakeRoomWhereNothingElseCan() throws {

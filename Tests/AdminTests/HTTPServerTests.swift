@@ -1,6 +1,7 @@
 import Admin
 import HTTPFraming
 import LinuxIO
+import Synchronization
 import Testing
 
 private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -19,9 +20,11 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
     }
   }
 
-  @Test(arguments: [false, true])
-  func pipelinedRequestsAreAnsweredInTheirOrder(_ later: Bool) throws {
-    let server = try TestServer { stage in
+  @Test(arguments: [false, true], [false, true])
+  func pipelinedRequestsAreAnsweredInTheirOrder(_ later: Bool, _ inTurns: Bool) throws {
+    var limits = HTTPServer.Limits()
+    limits.takesTurns = inTurns
+    let server = try TestServer(limits) { stage in
       let response = echo(stage.request)
       if later {
         let (server, id) = (stage.server, stage.id)
@@ -138,6 +141,36 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
     #expect(fields.all("x-name") == ["a  X-Forged: b"])
   }
 
+  @Test func whatTheServerAddsIsInEveryAnswer() throws {
+    var limits = HTTPServer.Limits()
+    limits.connections = 3
+    let waiting = Mutex(0)
+    let server = try TestServer(limits) { stage in
+      switch stage.request.path {
+      case "/wait": waiting.withLock { $0 += 1 }
+      case "/stream": _ = stage.server.server.respond(streaming: stage.id, contentType: "text/plain")
+      default: stage.respond(echo(stage.request))
+      }
+    }
+    server.onLoop { server.server.fields = [("X-Added", "yes")] }
+    func added(_ text: String) throws -> (TestClient, Bool) {
+      let client = try server.client()
+      client.send(text)
+      #expect(client.readUntil("\r\n\r\n"))
+      return (client, client.readUntil("\r\nX-Added: yes\r\n"))
+    }
+    for text in [get, "nonsense\r\n\r\n", "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"] { #expect(try added(text).1) }
+    #expect(eventually { server.onLoop { server.server.connectionCount == 0 } })
+    let working = try (0..<3).map { _ in
+      let client = try server.client()
+      client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+      return client
+    }
+    #expect(eventually { waiting.withLock { $0 } == 3 })
+    #expect(try added("").1, "one that is turned away")
+    withExtendedLifetime(working) {}
+  }
+
   @Test(arguments: [
     ("\u{16}\u{03}\u{01}garbage", 400),
     ("hello\r\n\r\n", 400),
@@ -220,5 +253,6 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
     client.send(get)
     #expect(eventually { server.onLoop { server.server.connectionCount == 0 } })
     #expect(try client.answer()?.status == nil)
+    #expect(server.losses == [.stalled])
   }
 }

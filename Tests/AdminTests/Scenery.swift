@@ -51,10 +51,11 @@ final class TestServer: @unchecked Sendable {
   init(
     _ limits: HTTPServer.Limits = .init(), listener: Int32? = nil,
     handler: @escaping @Sendable (Stage) -> Void = { $0.respond(echo($0.request)) },
-    admit: @escaping @Sendable (borrowing Descriptor) -> HTTPServer.Admission = { _ in .allowed(nil) }
+    admit: @escaping @Sendable (borrowing Descriptor) -> HTTPServer.Admission = { _ in .allowed(nil) },
+    clock: @escaping @Sendable () -> Instant = Instant.now
   ) throws {
     path = folder.path + "/socket"
-    (reactor, thread) = try Reactor.onOwnThread(named: "test server")
+    (reactor, thread) = try Reactor.onOwnThread(named: "test server", clock: clock)
     let number = try listener ?? Descriptor.listen(at: SocketAddress(path: path)).release()
     onLoop { [self] in
       server = try? HTTPServer(
@@ -95,6 +96,10 @@ final class TestServer: @unchecked Sendable {
   }
 
   func client() throws -> TestClient { try TestClient(path) }
+
+  var losses: [HTTPServer.Loss] {
+    notices.withLock { $0.compactMap { if case .dropped(let loss) = $0 { loss } else { nil } } }
+  }
 }
 
 /// A value that one thread waits for and another sets.

@@ -33,8 +33,8 @@ FULL = os.environ.get("BGPROXY_TEST_SCALE") == "full"
 SECONDS = int(os.environ.get("BGPROXY_TEST_SECONDS", "900" if FULL else "120"))
 
 
-BESIDE = {"test_deploy", "test_deploy_together", "test_keepalived", "test_lab", "test_turquoise", "test_tutorial",
-          "test_two_databases", "test_vanished"}
+BESIDE = {"test_deploy", "test_deploy_together", "test_keepalived", "test_lab", "test_switch_both", "test_turquoise",
+          "test_tutorial", "test_two_databases", "test_vanished"}
 
 
 class TookTooLong(Exception):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
 import threading
 
 import harness
@@ -17,7 +19,7 @@ class Watcher:
     def __init__(self, address: str):
         self.events: list[dict] = []
         self.sock = connect(address)
-        self.sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.stream = self.sock.makefile("rb")
         assert b" 200 " in self.stream.readline()
         while self.stream.readline() not in (b"\r\n", b""):
@@ -43,7 +45,14 @@ class Watcher:
         self.sock.close()
 
 
-class EventsTest(Case):
+class EventsCase(Case):
+    def readers(self, door: harness.FrontDoor) -> float:
+        with connect(f"unix:{door.admin_path}") as sock:
+            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return float(re.search(rb"(?m)^bgproxy_event_readers (\d+)", harness.read_all(sock))[1])
+
+
+class EventsTest(EventsCase):
     def test_every_kind_of_news_is_told_at_both_entrances(self) -> None:
         blue = self.enter(Backend(tagged("blue")))
         green = Backend(tagged("green"))
@@ -101,11 +110,6 @@ class EventsTest(Case):
         told = [event["event"] for event in watcher.events if event["event"] != "drain"]
         self.assertEqual(remembered[-len(told):], told, "who comes later finds the same")
 
-    def readers(self, door: harness.FrontDoor) -> float:
-        with connect(f"unix:{door.admin_path}") as sock:
-            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-            return float(re.search(rb"(?m)^bgproxy_event_readers (\d+)", harness.read_all(sock))[1])
-
     def test_a_release_that_fails_is_told_with_its_cause(self) -> None:
         blue = self.enter(Backend(tagged("blue")))
         green = Backend(tagged("green"))
@@ -119,6 +123,13 @@ class EventsTest(Case):
         failed = watcher.wait("bake-failed")
         self.assertIn("green is taken back", failed["message"])
         self.assertEqual(failed["receipt"]["cause"]["signal"], "health")
+        self.assertEqual(failed["receipt"]["kind"], "automatic")
+        # In the order of what happened, to those who watch and in the log.
+        kinds = ("switch", "bake", "bake-failed")
+        self.assertEqual([event["event"] for event in watcher.events if event["event"] in kinds],
+                         ["switch", "bake", "switch", "bake-failed"])
+        logged = [harness.event_of(line) for line in door.lines]
+        self.assertLess(logged.index("switch"), logged.index("bake"))
 
     def test_recent_traffic_has_steps_and_is_bounded(self) -> None:
         blue, green = self.colors()
@@ -137,13 +148,60 @@ class EventsTest(Case):
             self.assertEqual(door.admin("GET", f"/v1/status?{query}")[0], 400, query)
 
 
+class WatchTest(EventsCase):
+    """`bgproxyctl watch` at its end."""
+
+    def door(self) -> harness.FrontDoor:
+        blue, green = self.colors()
+        return self.front_door(blue.address, green.address, drain={"timeout": "1m"})
+
+    def watch(self, door: harness.FrontDoor) -> subprocess.Popen[str]:
+        process = door.start_ctl("watch")
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        wait_until(lambda: self.readers(door) == 1, "it is heard")
+        return process
+
+    def test_an_orderly_stop_ends_it_with_0(self) -> None:
+        door = self.door()
+        process = self.watch(door)
+        door.post("/v1/stop")
+        output, errors = process.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((process.returncode, errors), (0, ""))
+        self.assertRegex(output, r"Z stopping no new sessions; ")
+        self.assertEqual(door.wait_exit(), 0)
+
+    def test_one_that_came_while_it_stopped_has_heard_of_it(self) -> None:
+        door = self.door()
+        with self.open_session(door.address(), "blue"):
+            door.post("/v1/stop")
+            process = self.watch(door)
+        output, errors = process.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((process.returncode, errors), (0, ""))
+        self.assertEqual(output.count("Z stopping "), 1)
+        self.assertEqual(door.wait_exit(), 0)
+
+    def test_a_front_door_that_is_killed_ends_it_with_3_and_a_message(self) -> None:
+        door = self.door()
+        process = self.watch(door)
+        door.kill()
+        _, errors = process.communicate(timeout=harness.PATIENCE)
+        self.assertEqual(process.returncode, 3)
+        self.assertRegex(errors, r"^bgproxyctl: the events have ended, and not by a stop: ")
+
+
 class AuditTest(Case):
-    def test_each_change_leaves_one_line_that_names_who_and_why(self) -> None:
-        for arguments in ((), ("--log-format", "json")):
+    CHANGES = {"switch", "rollback", "drain", "ramp", "pause", "resume", "reload", "reload-refused", "stop"}
+
+    def changes(self, door: harness.FrontDoor) -> list[str]:
+        return [event for line in door.lines if (event := harness.event_of(line)) in self.CHANGES]
+
+    def test_each_change_leaves_one_line_that_names_who_and_why_whatever_is_logged(self) -> None:
+        for arguments in ((), ("--log-format", "json"), ("--log-level", "error")):
             with self.subTest(arguments=arguments):
                 blue, green = self.colors()
                 door = self.front_door(blue.address, green.address, arguments=arguments)
                 forged = 'why\n2026-01-31T10:00:00.000Z info switch uid=0 "forged" }\n{"event":"switch"}'
+                expected = []
                 with self.open_session(door.address(), "blue"):
                     for change, event in (
                             (lambda: door.switch("green", reason=forged), "switch"),
@@ -158,9 +216,38 @@ class AuditTest(Case):
                         change()
                         line = door.wait_line(lambda line, event=event: harness.event_of(line) == event, since=before,
                                               what=event)
-                        self.check(line, bool(arguments), forged if event in ("switch", "rollback", "ramp") else None)
-                        self.assertEqual(
-                            [harness.event_of(line) for line in door.lines[before:]].count(event), 1, event)
+                        has_reason = event in ("switch", "rollback", "ramp")
+                        self.check(line, "json" in arguments, forged if has_reason else None)
+                        expected.append(event)
+                # What changes nothing leaves no line of a change.
+                for path, body in (("/v1/switch", {"to": "green", "expect": "green"}), ("/v1/drain", {"now": True}),
+                                   ("/v1/switch", {"to": "green", "dryRun": True}), ("/v1/switch", {"to": "blue"}),
+                                   ("/v1/resume", {}), ("/v1/rollback", {})):
+                    door.admin("POST", path, body)
+                door.config_file.write_text("{ listeners: 5 }")
+                self.assertEqual(door.admin("POST", "/v1/reload", {})[0], 409)
+                door.post("/v1/stop")
+                self.assertEqual(door.wait_exit(), 0)
+                # To the very end: a second line of a change would have come by now.
+                self.assertEqual(self.changes(door), [*expected, "reload-refused", "stop"])
+
+    def test_a_release_that_is_taken_back_leaves_its_line_too(self) -> None:
+        blue = self.enter(Backend(tagged("blue")))
+        green = Backend(tagged("green"))
+        self.addCleanup(green.__exit__, None, None, None)
+        door = self.front_door(blue.address, green.address, arguments=("--log-level", "warning"),
+                            health={"interval": "100ms", "rise": 1, "fall": 1})
+        wait_until(lambda: door.status()["colors"]["green"]["healthy"], "green is healthy")
+        door.switch("green", bake="1m", reason="v2")
+        green.__exit__(None, None, None)
+        line = door.wait_line(lambda line: harness.event_of(line) == "rollback", what="it is taken back")
+        self.assertIn(f" uid={os.geteuid()} pid={door.pid} reason=v2 ", line)
+        self.assertIn(" automatic=true cause=\"health: 1 listeners without a healthy target\"", line)
+        door.signal(signal.SIGTERM)
+        self.assertEqual(door.wait_exit(), 0)
+        self.assertEqual(self.changes(door), ["switch", "rollback", "stop"])
+        stop = next(line for line in door.lines if harness.event_of(line) == "stop")
+        self.assertIn(f" uid={os.getuid()} pid={os.getpid()} reason=signal", stop)
 
     def check(self, line: str, is_json: bool, reason: str | None) -> None:
         if is_json:

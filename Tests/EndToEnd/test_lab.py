@@ -177,6 +177,36 @@ class UpAndDown(LabCase):
         self.check_status(lab, "blue", 5)
         self.assertEqual((page(lab.preview), page(lab.front)), ("App v1", "App v2"))
 
+    def test_a_lab_is_not_started_again_where_a_stranger_has_an_address_or_other_options_are_given(self) -> None:
+        lab = self.lab_that_is_up(plain=True)
+        os.kill(lab.pid("blue"), signal.SIGTERM)
+        wait_until(lambda: "refused" in page(lab.blue), "the server of blue is down")
+        pids = lab.pids()
+        with harness.listening(lab.blue):
+            again = lab.run("up")
+            self.assertEqual(again.returncode, 1, again.stdout)
+            self.assertIn(f"{lab.blue} (blue) is taken by", again.stdout)
+            self.assertEqual(lab.pids(), pids)
+        for option, name, other in (("--front", "front", lab.preview), ("--ssh-port", "ssh_port", "1")):
+            again = lab.run("up", option, other)
+            self.assertEqual(again.returncode, 1, again.stdout)
+            self.assertIn(f"has {name} {getattr(lab, name)}, not {other}", again.stdout)
+        nothing = {f"BGPROXY_LAB_{name}": "" for name in ("USER", "FRONT", "PREVIEW", "BLUE", "GREEN", "SSH_PORT")}
+        again = lab.run("up", environment=nothing)
+        self.assertEqual((again.returncode, again.stdout),
+                         (0, f"the lab at {lab.folder} was there already; started again: blue\n"))
+
+    def test_the_repository_of_the_shell_that_builds_the_lab_is_left_alone(self) -> None:
+        lab = self.lab(plain=True)
+        mine = self.folder() / "mine"
+        for command in (["init", "-q", str(mine)], ["-C", str(mine), "config", "user.name", "me"]):
+            subprocess.run(["git", *command], check=True, env=lab.environment)
+        before = snapshot(mine)
+        up = lab.run("up", environment={"GIT_DIR": str(mine / ".git"), "GIT_WORK_TREE": str(mine)})
+        self.assertEqual(up.returncode, 0, up.stdout)
+        self.assertEqual(snapshot(mine), before)
+        self.check_release(lab)
+
     def test_of_two_that_start_at_once_one_builds_the_lab(self) -> None:
         lab = self.lab()
         both = [lab.start("up"), lab.start("up")]
@@ -245,7 +275,7 @@ class Faults(LabCase):
                         f"0.0.0.0:{lab.front.rpartition(':')[2]}"):
             with self.subTest(address), harness.listening(address):
                 shown = address.replace("0.0.0.0", "127.0.0.1")
-                said = self.check_refused(lab, shown, f"(pid {os.getpid()})", "nothing was built")
+                said = self.check_refused(lab, shown, f"(pid {os.getpid()})", "nothing was started")
                 self.assertEqual(said.count("is taken by"), 1, said)
 
     def test_a_port_that_two_parts_of_the_lab_are_to_have_is_refused(self) -> None:
@@ -427,4 +457,4 @@ class Faults(LabCase):
         scripts = [f"config/lab/{name}" for name in ("up", "down", "status")]
         answer = subprocess.run(["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts],
                                 cwd=harness.ROOT, capture_output=True, text=True, check=False, timeout=100)
-        self.assertEqual(answer.stdout, "")
+        self.assertEqual((answer.returncode, answer.stdout, answer.stderr), (0, "", ""))

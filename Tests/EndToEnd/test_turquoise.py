@@ -136,6 +136,16 @@ class LabCase(Case):
             self.assertIn(text, answer.stdout, command)
         return answer.stdout
 
+    def session(self, lab: Lab, database: str, statements: str) -> subprocess.Popen[str]:
+        """A psql that has done this, and stays; what is written to it is done, too."""
+        address = lab.run(f'echo "{database}"').stdout.strip()
+        process = subprocess.Popen(["psql", "-qXAt", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        process.stdin.write(f"{statements};\n\\echo done\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), "done\n", statements)
+        return process
+
     def release(self, lab: Lab, color: str, release: str, *after: str) -> None:
         """Starts a release on the idle color, and switches to it."""
         self.does(lab, " && ".join([f"lab start {color} {release}", f"bgproxyctl switch {color} --wait", *after]))
@@ -302,14 +312,29 @@ class OnPostgreSQL(SharedDatabase, LabCase):
     def sql(self, lab: Lab, statement: str) -> None:
         self.does(lab, f'psql -qX -v ON_ERROR_STOP=1 "$TURQUOISE_DATABASE" -c {shlex.quote(statement)}')
 
-    def test_a_backfill_under_load_comes_between_no_write(self) -> None:
+    def test_a_backfill_comes_between_no_write(self) -> None:
         lab = self.up()
         self.to_turquoise(lab)
+        person = lab.ask("POST", "/people", {"name": "a", "phone": "555-old"})["id"]
+        # A write that has taken its locks when the batch begins, and is committed while that waits for them.
+        writer = self.session(lab, "$TURQUOISE_DATABASE",
+                              f"BEGIN; UPDATE people SET phone = '555-new' WHERE id = {person}; "
+                              f"UPDATE phones SET number = '555-new' WHERE person = {person}")
+        backfill = harness.Task(lab.run, "migrate backfill")
+        waiting = ("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'turquoise migrate' "
+                   "AND wait_event_type = 'Lock'")
+        wait_until(lambda: self.does(lab, f'psql -qXAt "$TURQUOISE_DATABASE" -c "{waiting}"') == "1\n", "it waits")
+        writer.communicate("COMMIT;\n", timeout=harness.PATIENCE)
+        answer = backfill.result(harness.PATIENCE)
+        self.assertEqual(answer.returncode, 0, answer.stdout)
+        self.assertIn("1 in the new one, 0 different", answer.stdout)
+        self.assertEqual(lab.ask("GET", f"/people/{person}")["phone"], "555-new")
+        # And many of them, at every moment.
+        self.does(lab, "migrate back")
         load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
-        for _ in range(3):
-            load.goes_on()
-            self.does(lab, "migrate backfill --batch 20 && migrate back", "0 different")
-        self.check_load(load)
+        load.goes_on(200)
+        self.does(lab, "migrate backfill --batch 20", "0 different")
+        self.check_load(load, least=20)
 
 
 class OnSQLite(SharedDatabase, LabCase):
@@ -447,6 +472,10 @@ class OnSQLite(SharedDatabase, LabCase):
             with listening(address):
                 self.refuses(lab, up, "Address already in use" if address == lab.listen[2] else address)
             self.assertFalse(lab.folder.exists(), "it has taken down what was up already")
+        old = self.folder()
+        (old / "sqlite3.py").write_text("sqlite_version_info, sqlite_version = (3, 34, 1), '3.34.1'\n")
+        self.refuses(lab, f"PYTHONPATH={old} {up}", "missing: SQLite 3.39")
+        self.refuses(lab, f"TURQUOISE_LAB='{lab.folder}&x' {up}", "letters, digits")
         # What somebody else puts there at the last moment, in a folder like /tmp.
         elsewhere, tools = self.folder() / "elsewhere", self.folder()
         elsewhere.mkdir()
@@ -460,7 +489,7 @@ class OnSQLite(SharedDatabase, LabCase):
         (lab.folder / "mine").touch()
         self.refuses(lab, up, "is not empty")
         (lab.folder / "mine").unlink()
-        self.does(lab, up)
+        self.does(lab, f"cd {lab.folder.parent} && TURQUOISE_LAB=lab {ROOT}/{up}")
         self.refuses(lab, up, "there is a lab in")
         self.refuses(lab, "lab start blue v1", "blue runs v1 already")
         processes = [int(file.read_text().split()[0]) for file in lab.folder.glob("*.pid")]

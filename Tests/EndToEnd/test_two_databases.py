@@ -31,16 +31,6 @@ class TwoDatabases(LabCase):
     def psql(self, lab: Lab, color: str, query: str) -> str:
         return self.does(lab, f'psql -qXAt -v ON_ERROR_STOP=1 "$TURQUOISE_{color.upper()}" -c "{query}"').strip()
 
-    def session(self, lab: Lab, color: str, statements: str, options: str = "") -> subprocess.Popen[str]:
-        """A psql that has done this, and stays; what is written to it is done, too."""
-        address = lab.run(f'echo "$TURQUOISE_{color.upper()}"').stdout.strip() + options
-        process = subprocess.Popen(["psql", "-qXAt", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.addCleanup(process.communicate)
-        process.stdin.write(f"{statements};\n\\echo done\n")
-        process.stdin.flush()
-        self.assertEqual(process.stdout.readline(), "done\n", statements)
-        return process
-
     def rights(self, lab: Lab, color: str) -> str:
         return self.psql(lab, color, "SELECT string_agg(privilege_type, ' ' ORDER BY privilege_type) "
                                      "FROM information_schema.role_table_grants "
@@ -129,6 +119,20 @@ class TwoDatabases(LabCase):
         self.check_equal(lab)
         self.assertEqual(self.psql(lab, "blue", "SELECT count(*) FROM people"), str(result["people"]))
 
+    def test_of_two_front_doors_the_one_that_serves_goes_first_and_no_request_fails(self) -> None:
+        lab = self.replicated()
+        standby = self.front_door(*lab.listen[2:])
+        both = "config/keepalived/switch-both {} --handover --during 'replica catch-up' --socket {} --socket {}"
+        doors = ("$BGPROXY_SOCKET", standby.admin_path)
+        load = self.enter(Load(lab))
+        load.goes_on()
+        self.refuses(lab, both.format("green", *reversed(doors)), "name it first", "nothing was changed")
+        for color in ("green", "blue"):
+            self.does(lab, both.format(color, *doors), f"{color} is written")
+            self.assertEqual((lab.status()["active"], standby.status()["active"]), (color, color))
+            load.goes_on()
+        self.check_load(load)
+
     def test_a_handover_that_is_killed_where_neither_is_written_is_taken_up_again_in_either_direction(self) -> None:
         lab = self.replicated()
         person = lab.ask("POST", "/people", {"name": "a", "phone": "1"})["id"]
@@ -162,13 +166,15 @@ class TwoDatabases(LabCase):
     def test_neither_setting_up_nor_a_flip_without_catching_up_overwrites_a_row_or_widens_a_right(self) -> None:
         lab = self.lab()
         self.does(lab, "config/lab/turquoise/lab up --separate")
+        for socket in lab.folder.glob("*/.s.PGSQL.*[0-9]"):
+            self.assertEqual(socket.stat().st_mode & 0o777, 0o700, "who may connect is the databases' superuser")
         # A right less than usual, which a handover is not to give. Nor is it to give TRUNCATE.
         for color in ("blue", "green"):
             self.psql(lab, color, "REVOKE DELETE ON people FROM app")
         person = lab.ask("POST", "/people", {"name": "a", "phone": "1"})["id"]
         self.refuses(lab, "replica catch-up --from blue --to green", "replica setup comes first")
         self.refuses(lab, "replica setup --from green --to blue", "blue has rows of its own")
-        writer = self.session(lab, "green", "BEGIN; INSERT INTO people (name) VALUES ('stray')")
+        writer = self.session(lab, "$TURQUOISE_GREEN", "BEGIN; INSERT INTO people (name) VALUES ('stray')")
         setup = Task(lab.run, "replica setup --from blue --to green")
         wait_until(lambda: self.psql(lab, "green", "SELECT count(*) FROM pg_locks WHERE NOT granted "
                                      "AND relation = 'people'::regclass") == "1", "it waits for who writes")
@@ -204,6 +210,6 @@ class TwoDatabases(LabCase):
         self.does(lab, "replica setup --from blue --to green --limit 5s", "1 people copied")
         # One that is connected and has not told yet how far it is.
         self.psql(lab, "green", "ALTER SUBSCRIPTION people_in DISABLE")
-        self.session(lab, "blue", "", "&replication=database&application_name=people_in")
+        self.session(lab, "$TURQUOISE_BLUE&replication=database&application_name=people_in", "")
         wait_until(lambda: "None" in (said := self.does(lab, "replica status")) or "has not said" in said, "it is seen")
         self.assertIn("(switched off)", self.does(lab, "replica status", "has not said yet"))

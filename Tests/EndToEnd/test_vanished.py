@@ -20,7 +20,7 @@ class VanishedReaders(Case):
                                admin={"metrics": "127.0.0.1:9180"}, prefix=network.prefix)
         with network.inside():
             reader = self.enter(connect("127.0.0.1:9180"))
-        reader.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        reader.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertIn(b"200", read_line(reader))
         self.assertEqual(self.metrics(door).sum("bgproxy_event_readers"), 1)
         network.go_silent()

@@ -120,6 +120,18 @@ private func receipt(_ generation: UInt64, settled: Bool) -> Receipt {
     #expect(history.map(\.settled) == [true, false])
   }
 
+  @Test func history_isRead_whenAFrontDoorWroteItThatKnewNoKinds() async throws {
+    let folder = try ScratchFolder()
+    let (store, _) = try StateStore.open(path: folder.state, replacingDamagedWith: nil)
+    try await store.append([receipt(1, settled: true)], all: [])
+    let path = folder.state + ".history"
+    let old = try String(contentsOfFile: path, encoding: .utf8).replacing(/"kind":"switch",|,"kind":"switch"/, with: "")
+    #expect(!old.contains("kind"))
+    try folder.write(old, to: "state.json.history")
+    try await store.append([receipt(2, settled: true)], all: [])
+    #expect(try found(in: folder, replacingWith: nil).history.map(\.kind) == [nil, .switch])
+  }
+
   @Test func history_leavesOutALine_whenACrashCutItShort() async throws {
     let folder = try ScratchFolder()
     let (store, _) = try StateStore.open(path: folder.state, replacingDamagedWith: nil)

@@ -11,7 +11,7 @@ private let two = Address.host("127.0.0.1", port: 2)
 
 private func listener(blue: [Address], green: [Address]) -> (ListenerID, ListenerSettings) {
   (
-    ListenerID(number: 1),
+    ListenerID(number: 1, row: 0),
     ListenerSettings(name: "web", bind: .wildcard(port: 0), targets: ByColor(blue: blue, green: green))
   )
 }
@@ -21,7 +21,7 @@ private func listener(blue: [Address], green: [Address]) -> (ListenerID, Listene
     var book = TargetBook()
     let before = try book.routes(for: [listener(blue: [one, two], green: [one])], resolved: [:])
     let after = try book.routes(for: [listener(blue: [two], green: [one])], resolved: [:])
-    let id = ListenerID(number: 1)
+    let id = ListenerID(number: 1, row: 0)
     #expect(before.targets[id]?.blue[1].slot == after.targets[id]?.blue[0].slot)
     #expect(before.targets[id]?.green[0].slot == after.targets[id]?.green[0].slot)
   }
@@ -29,7 +29,7 @@ private func listener(blue: [Address], green: [Address]) -> (ListenerID, Listene
   @Test func routes_giveColorsTheirOwnLines_whenBothHaveTheSameTarget() throws {
     var book = TargetBook()
     let routes = try book.routes(for: [listener(blue: [one], green: [one])], resolved: [:])
-    let targets = try #require(routes.targets[ListenerID(number: 1)])
+    let targets = try #require(routes.targets[ListenerID(number: 1, row: 0)])
     #expect(targets.blue[0].slot != targets.green[0].slot)
   }
 
@@ -40,6 +40,6 @@ private func listener(blue: [Address], green: [Address]) -> (ListenerID, Listene
       _ = try book.routes(for: [listener(blue: [address], green: [one])], resolved: [:])
     }
     let routes = try book.routes(for: [listener(blue: [two], green: [one])], resolved: [:])
-    #expect(try #require(routes.targets[ListenerID(number: 1)]).blue[0].slot < 8)
+    #expect(try #require(routes.targets[ListenerID(number: 1, row: 0)]).blue[0].slot < 8)
   }
 }

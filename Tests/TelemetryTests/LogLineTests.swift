@@ -63,6 +63,16 @@ private func line(_ format: LogFormat, _ fields: KeyValuePairs<String, LogValue>
     #expect(try written(by: level).split(separator: "\n").count == lines)
   }
 
+  @Test(arguments: LogLevel.allCases)
+  func audit_isWritten_whateverTheLevel(level: LogLevel) throws {
+    let pipe = lastingPipe()
+    let log = try Log(level: level, format: .text, descriptor: pipe.fileHandleForWriting.fileDescriptor)
+    log.always("switch", [(key: "uid", value: 7)])
+    log.flush(withinMilliseconds: 10_000)
+    let text = String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)
+    #expect(text.hasSuffix(" info switch uid=7\n"))
+  }
+
   @Test func write_neverWaits_whenNobodyReads() throws {
     let pipe = lastingPipe()
     let log = try Log(level: .info, format: .text, descriptor: pipe.fileHandleForWriting.fileDescriptor)

@@ -56,6 +56,7 @@ import Testing
     let receipts = [
       receipt(reason: "v2"),
       receipt(3, from: .green) { ($0.automatic, $0.persisted, $0.cut, $0.open) = (true, false, 1, 1) }, receipt(4),
+      receipt(5, from: .green, reason: "too slow") { $0.kind = .rollback },
     ]
     #expect(
       HistoryText.text(receipts, plain) == """
@@ -63,6 +64,7 @@ import Testing
                  2  2026-01-31 10:00:00  blue   green  uid 0 pid 99  4 µs     0      0      0         0       0    0     0  v2
                  3  2026-01-31 10:00:00  green  blue   bgproxy       4 µs     1      0      0         0       0    1     0  automatic, not persisted
                  4  2026-01-31 10:00:00  blue   green  uid 0 pid 99  4 µs     0      0      0         0       0    0     0
+                 5  2026-01-31 10:00:00  green  blue   uid 0 pid 99  4 µs     0      0      0         0       0    0     0  rollback, too slow
 
         """)
     #expect(HistoryText.text([], plain) == "no switch yet\n")

@@ -38,6 +38,17 @@ import Testing
     #expect(text == "draining green \(gauge) \(remaining) of \(Units.sessions(initial)) left")
   }
 
+  @Test func aFrontDoorThatStopsDrainsBothColors() {
+    let text = DrainText(drain: drainUnderWay, color: status(drain: drainUnderWay).drainingColor, now: now)
+    #expect(text.line(plain).hasPrefix("draining blue: "))
+    let stopping = status(drain: drainUnderWay).changed { $0.phase = .stopping }
+    let both = DrainText(drain: drainUnderWay, color: stopping.drainingColor, now: now)
+    #expect(both.line(plain) == "draining both colors: 3 of 40 sessions left, 13s until the deadline")
+    #expect(both.bar(plain).hasPrefix("draining both colors ━━━━━━━━━━━━━━━━━━━━━━── 3 of "))
+    let whole = StatusText(status: stopping, paint: plain, now: now).text()
+    #expect(whole.contains("\nphase    stopping, draining both colors: 3 of 40 sessions left, "))
+  }
+
   @Test func theTimeLeftIsNeverNegative() {
     let line = DrainText(drain: drainUnderWay, color: .blue, now: now + 60).line(plain)
     #expect(line == "draining blue: 3 of 40 sessions left, at the deadline")

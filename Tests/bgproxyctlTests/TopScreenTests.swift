@@ -199,6 +199,31 @@ import Testing
     }
   }
 
+  /// Green is live, and what is open drains: a session of green, none of blue.
+  @Test func aFrontDoorThatStopsDrainsWhatIsOpenOfEitherColor() {
+    let stopping = busyStatus.changed {
+      $0.phase = .stopping
+      ($0.colors.blue.sessions, $0.colors.blue.draining) = (0, 0)
+      ($0.colors.green.sessions, $0.colors.green.draining) = (1, 1)
+    }
+    for columns in [60, 120] {
+      let lines = screen(stopping, columns: columns, rows: 40).text.split(separator: "\n")
+      #expect(lines.count { $0.hasPrefix("green  LIVE, draining  ") } == 1)
+      #expect(lines.count { $0.hasPrefix("blue   idle  ") } == 1)
+    }
+    let both = stopping.changed { ($0.colors.blue.sessions, $0.colors.blue.draining) = (3, 3) }
+    #expect(screen(both, columns: 120, rows: 40).text.contains("\nblue   draining  "))
+  }
+
+  @Test func aTroubleThatLastsAndARollbackAreNamed() {
+    var limit = event("limit", "the session limit is reached")
+    (limit.count, limit.since) = (12, "2026-01-31T09:58:00.000Z")
+    let last = receipt(from: .green) { $0.kind = .rollback }
+    let text = screen(status(last: last).with([], [limit]), columns: 120, rows: 40).text
+    #expect(text.contains("\n10:00:00  limit  the session limit is reached (12 times since 09:58:00)\n"))
+    #expect(text.contains("\nlast switch  green → blue (rollback) at 2026-01-31 10:00:00 UTC by uid 0\n"))
+  }
+
   @Test func numbersThatAreNoneDoNoHarm() {
     let odd = busyStatus.changed {
       $0.drain = DrainReport(deadline: "", remaining: -5, initial: 0)

@@ -11,6 +11,10 @@
 #   ssh/                   the key that pushes, the host key, and the client's config
 #   run/, log/             process ids, the admin socket and the state of bgproxy; what the programs say
 
+# With GIT_DIR or the like of the user's shell, or of a hook, git would work in the user's own repository.
+# shellcheck disable=SC2046 # each word is a name
+! type -P git >/dev/null || unset $(git rev-parse --local-env-vars)
+
 # Debian has servers and user administration where the PATH of other users does not look.
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -36,11 +36,11 @@ struct Palette {
   func callAsFunction(_ color: Color) -> String { self(color.rawValue, Paint(color)) }
 
   /// A bar of which a share is empty, and the rest in a color. It is full only where nothing is empty.
-  func gauge(empty share: Double, _ color: Color) -> String {
+  func gauge(empty share: Double, _ full: Paint) -> String {
     let width = 24
     // What is no number counts as 0.
     let empty = Int((min(1, max(0, share)) * Double(width)).rounded(.up))
-    return self(String(repeating: "━", count: width - empty), Paint(color))
+    return self(String(repeating: "━", count: width - empty), full)
       + self(String(repeating: "─", count: empty), .dim)
   }
 }

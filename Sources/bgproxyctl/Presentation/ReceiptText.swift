@@ -69,7 +69,8 @@ enum HistoryText {
 
   private static func notes(_ receipt: Receipt) -> String {
     let notes = [
-      receipt.persisted ? "" : "not persisted", receipt.cause.map { SignalText.cause($0) } ?? "", receipt.reason ?? "",
+      receipt.kind == .rollback ? "rollback" : "", receipt.persisted ? "" : "not persisted",
+      receipt.cause.map { SignalText.cause($0) } ?? "", receipt.reason ?? "",
     ]
     return (receipt.marks + notes.filter { !$0.isEmpty }).joined(separator: ", ")
   }

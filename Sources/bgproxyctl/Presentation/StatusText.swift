@@ -21,7 +21,8 @@ struct StatusText {
       let text = ReceiptText(receipt: receipt, paint: paint)
       let reason = receipt.reason.map { $0.isEmpty ? "" : ": \(escaped($0))" } ?? ""
       let marks = receipt.forced ? ", forced" : ""
-      rows.append(("switch", "\(text.direction) by \(receipt.requester)\(marks)\(reason)"))
+      let what = receipt.kind == .rollback ? "rollback" : "switch"
+      rows.append((what, "\(text.direction) by \(receipt.requester)\(marks)\(reason)"))
       if let cause = receipt.cause { rows.append(("", "cause " + paint(SignalText.cause(cause), .red))) }
       rows.append(("", "flip \(text.timing)"))
       rows.append(("", text.outcomes))
@@ -65,8 +66,7 @@ struct StatusText {
 
   private var drain: String? {
     guard let drain = status.drain else { return status.phase == .draining ? "draining" : nil }
-    let color = status.active.other
-    return DrainText(drain: drain, color: color, now: now).line(paint)
+    return DrainText(drain: drain, color: status.drainingColor, now: now).line(paint)
   }
 
   private func age(_ time: String) -> String? { Timestamp.seconds(time).map { Units.duration(seconds: now - $0) } }

@@ -40,10 +40,10 @@ struct TrialText: ProgressText {
   }
 
   private func gauge(_ paint: Palette) -> String {
-    if status.isRamping { return paint.gauge(empty: 1 - Double(status.share[color]) / 100, color) }
+    if status.isRamping { return paint.gauge(empty: 1 - Double(status.share[color]) / 100, Paint(color)) }
     guard let bake = status.bake, let start = Timestamp.seconds(bake.since), let end = Timestamp.seconds(bake.until),
       end > start
-    else { return paint.gauge(empty: 1, color) }
-    return paint.gauge(empty: (end - now) / (end - start), color)
+    else { return paint.gauge(empty: 1, Paint(color)) }
+    return paint.gauge(empty: (end - now) / (end - start), Paint(color))
   }
 }

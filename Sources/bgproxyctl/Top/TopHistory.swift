@@ -29,13 +29,19 @@ extension TopTexts {
       var line = StyledLine(Self.timeOfDay(event.at), .dim)
       line.add("  ")
       line.add(event.event, .bold, columns: nameWidth)
-      line.add("  \(event.message)")
+      line.add("  \(event.message)\(Self.repeats(event))")
       return line
     }
     let head = StyledLine("EVENTS (UTC)", .bold)
     return TopSection(rank: 5, least: 2, wish: 4, most: lines.isEmpty ? 0 : lines.count + 1) { room in
       Array(([head] + lines).prefix(room))
     }
+  }
+
+  /// ` (12 times since 10:00:00)`.
+  private static func repeats(_ event: EventReport) -> String {
+    guard let count = event.count, let since = event.since else { return "" }
+    return " (\(count) times since \(timeOfDay(since)))"
   }
 
   private static func timeOfDay(_ time: String) -> String {

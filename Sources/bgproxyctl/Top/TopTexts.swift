@@ -123,7 +123,15 @@ struct TopTexts {
   private func state(of color: Color) -> StyledLine {
     let isLive = color == status.active
     var line = isLive ? StyledLine("LIVE", .bold) : StyledLine()
-    if !isLive {
+    if status.phase == .stopping {
+      // Whatever is open drains, whichever color it has.
+      if status.colors[color].draining > 0 {
+        if isLive { line.add(", ") }
+        line.add("draining", .yellow)
+      } else if !isLive {
+        line.add("idle", .dim)
+      }
+    } else if !isLive {
       switch (status.isRamping, status.drain) {
       case (true, _): line.add("on trial, \(status.share[color]) %", .yellow)
       case (_, .some): line.add("draining", .yellow)
@@ -177,7 +185,6 @@ struct TopTexts {
   }
 
   private func line(_ drain: DrainReport) -> StyledLine {
-    let color = status.active.other
     let left = Timestamp.left(until: drain.deadline, now: now).map { "\($0) until the deadline" } ?? "at the deadline"
     let text = "\(drain.remaining) of \(Units.sessions(drain.initial)) left, \(left)"
     let short = "\(drain.remaining) of \(drain.initial) left, "
@@ -185,7 +192,8 @@ struct TopTexts {
     var line = StyledLine("drain", .yellow)
     line.pad(to: 7)
     if width >= 70 {
-      line.add(bar(gone, min(60, max(8, width - 55)), Paint(color)))
+      let paint = status.drainingColor.map { Paint($0) } ?? .plain
+      line.add(bar(gone, min(60, max(8, width - 55)), paint))
       line.add(" \(text)")
     } else {
       line.add(short + (Timestamp.left(until: drain.deadline, now: now) ?? "at the deadline"))
@@ -231,7 +239,8 @@ struct TopTexts {
     guard let receipt = status.lastSwitch else { return nil }
     let text = ReceiptText(receipt: receipt, paint: plain)
     var line = StyledLine("last switch", .bold)
-    line.add("  \(text.direction) at \(Timestamp.readable(receipt.at)) UTC")
+    let kind = receipt.kind == .rollback ? " (rollback)" : ""
+    line.add("  \(text.direction)\(kind) at \(Timestamp.readable(receipt.at)) UTC")
     if let cause = receipt.cause {
       line.add(", taken back: ")
       line.add(SignalText.cause(cause), .red)

@@ -10,7 +10,7 @@ func runDrain(_ context: Context) throws(Failure) -> Reply {
     extend: context.arguments.value(of: Command.Options.extend), now: endsNow ? true : nil)
   let answer = try context.channel.post("/v1/drain", request, StatusReport.self)
   guard let drain = answer.content.drain else { return Reply(text: "nothing drains\n", json: answer.json) }
-  let text = DrainText(drain: drain, color: answer.content.active.other, now: context.clock.now())
+  let text = DrainText(drain: drain, color: answer.content.drainingColor, now: context.clock.now())
   return Reply(text: text.line(context.paint) + "\n", json: answer.json)
 }
 
