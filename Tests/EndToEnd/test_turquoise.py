@@ -448,9 +448,9 @@ class OnSQLite(SharedDatabase, LabCase):
         lab = self.up()
         for harm, finds in (("DELETE FROM people", "lost"), ("UPDATE people SET phone = 'x'", "wrong"),
                             ("INSERT INTO people (name, phone) SELECT name, phone FROM people", "duplicated")):
-            load = self.enter(Load(lab, "--writers", "1", "--readers", "0", "--pause", "0"))
-            load.goes_on(200)
-            # Between the last write and the comparison, so that no write can repair it.
+            # It stops within a tenth of a second: with this pause, two or three more writes cannot repair all of it.
+            load = self.enter(Load(lab, "--writers", "1", "--readers", "0", "--pause", "0.05"))
+            load.goes_on(60)
             load.process.send_signal(signal.SIGSTOP)
             self.sql(lab, harm)
             load.stop()
