@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 from harness import Task, wait_until
@@ -38,7 +39,7 @@ class Together(DeployCase):
         with blue.pushing() as push:
             self.wait_for("began")
             with rival.pushing() as late:
-                hook = (blue.releases / ".build.lock").read_text().strip()
+                hook = (blue.releases / ".build.lock").read_text().partition("-")[0]
                 self.assertIn(f"waiting for another deployment to {blue.web_root}: process {hook}; `kill {hook}` on",
                               late.stdout.readline())
                 (self.builds / "open").touch()
@@ -87,7 +88,7 @@ class Together(DeployCase):
         commit = blue.commit("App v1\n")
         with blue.pushing() as push:
             build = self.wait_for("began")
-            os.kill(int((blue.releases / ".build.lock").read_text()), signal.SIGKILL)
+            os.kill(int((blue.releases / ".build.lock").read_text().partition("-")[0]), signal.SIGKILL)
             wait_until(lambda: not is_alive(build), "its build has ended")
             self.assertEqual(push.wait(30), 1)
             blue.set("build", "")
@@ -135,6 +136,13 @@ class Together(DeployCase):
             self.assertEqual(push.wait(30), 0)
         self.assertLive(blue, "App v2\n")
         self.assertClean(blue)
+
+    def test_repository_whose_web_root_was_given_up_is_an_ordinary_one(self) -> None:
+        blue, _ = self.two()
+        server = ["git", "-C", str(blue.repository)]
+        subprocess.run([*server, "config", "--unset", "bgproxy.webRoot"], check=True)
+        subprocess.run([*server, "branch", "other", "main"], check=True)
+        subprocess.run([*server, "pack-refs", "--all"], check=True)
 
     def test_push_that_comes_when_another_has_been_agreed_to_does_not_build_in_vain(self) -> None:
         blue, rival = self.two()
