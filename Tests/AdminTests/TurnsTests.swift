@@ -63,9 +63,14 @@ private final class SteppingClock: Sendable {
   }
 
   private func whileNothingIsServed(by server: TestServer, _ body: () throws -> Void) rethrows {
+    let begun = Outcome<Bool>()
     let done = Outcome<Bool>()
-    server.reactor.post { _ = done.wait() }
+    server.reactor.post {
+      begun.set(true)
+      _ = done.wait()
+    }
     defer { done.set(true) }
+    _ = begun.wait()
     try body()
   }
 
@@ -100,6 +105,12 @@ private final class SteppingClock: Sendable {
     }
     let greedy = try server.client()
     let modest = try server.client()
+    // To accept them takes turns as well, which are over then.
+    for client in [greedy, modest] {
+      client.send(requests(["/first"]))
+      #expect(try client.answer()?.body == "GET /first ")
+    }
+    handled.withLock { $0 = [] }
     whileNothingIsServed(by: server) {
       greedy.send(requests((0..<200).map { "/\($0)" }))
       modest.send(requests(["/modest"]))
