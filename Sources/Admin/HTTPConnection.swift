@@ -119,7 +119,10 @@ final class HTTPConnection: ReactorHandler, TurnTaker {
     awaitsTurn = false
     let heard = news
     news = []
-    if heard.isEmpty { advance() } else { act(on: heard) }
+    if heard.isEmpty { return advance() }
+    act(on: heard)
+    // Meanwhile it may have been refused, and its interest was taken away while it waited.
+    if phase == .answering { advance() } else { settle() }
   }
 
   private func closeForHangUp() { close(descriptor.takeError() == .timedOut ? .vanished : .clientLeft) }
