@@ -289,9 +289,10 @@ class SharedDatabase:
         load = self.enter(Load(lab, "--readers", "3", "--pause", "0"))
         load.goes_on(1500)
         self.check_load(load)
-        # As long as it takes to stop, writers repair two or three; the comparison at its end finds the others.
-        load = self.enter(Load(lab, "--writers", "1", "--pause", "0.05"))
-        load.goes_on(200)
+        # As long as it takes to stop, the writer repairs two or three; the comparison at its end finds the others.
+        before = self.count(lab, "phones")
+        load = self.enter(Load(lab, "--writers", "1", "--pause", "0.01"))
+        wait_until(lambda: self.count(lab, "phones") >= before + 10, "the writer's people have phones")
         # Nobody deletes a person meanwhile.
         load.process.send_signal(signal.SIGSTOP)
         self.sql(lab, "INSERT INTO phones SELECT person, 2, 'x' FROM phones WHERE position = 1")
@@ -310,8 +311,11 @@ class OnPostgreSQL(SharedDatabase, LabCase):
     def prepare(self) -> None:
         need_postgres(self)
 
-    def sql(self, lab: Lab, statement: str) -> None:
-        self.does(lab, f'psql -qX -v ON_ERROR_STOP=1 "$TURQUOISE_DATABASE" -c {shlex.quote(statement)}')
+    def sql(self, lab: Lab, statement: str) -> str:
+        return self.does(lab, f'psql -qXAt -v ON_ERROR_STOP=1 "$TURQUOISE_DATABASE" -c {shlex.quote(statement)}')
+
+    def count(self, lab: Lab, table: str) -> int:
+        return int(self.sql(lab, f"SELECT count(*) FROM {table}"))
 
     def test_a_backfill_comes_between_no_write(self) -> None:
         lab = self.up()
@@ -345,11 +349,15 @@ class OnSQLite(SharedDatabase, LabCase):
         if not Path("/usr/bin/python3").exists():
             self.skipTest("Debian's python3 is not installed")
 
-    def sql(self, lab: Lab, statement: str) -> None:
+    def sql(self, lab: Lab, statement: str) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(lab.folder / "people.db", timeout=harness.PATIENCE)
         with database:
-            database.execute(statement)
+            rows = database.execute(statement).fetchall()
         database.close()
+        return rows
+
+    def count(self, lab: Lab, table: str) -> int:
+        return self.sql(lab, f"SELECT count(*) FROM {table}")[0][0]
 
     def test_what_v1_writes_after_a_rollback_reaches_the_new_structure(self) -> None:
         lab = self.up()
