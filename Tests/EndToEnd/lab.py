@@ -27,7 +27,7 @@ class Lab:
         self.folder = place / "lab"
         self.plain = plain
         self.user = f"lab{os.getpid()}x{random.randrange(10000)}"
-        self.front, self.preview = (f"127.0.0.1:{port}" for port in self._two_ports())
+        self.front, self.preview = (f"127.0.0.1:{free_port()}" for _ in range(2))
         self.blue = f"{network}.2:{free_port(f'{network}.2')}"
         self.green = f"{network}.3:{free_port(f'{network}.3')}"
         self.ssh_port = free_port(f"{network}.2")
@@ -41,11 +41,6 @@ class Lab:
             # Nobody's settings but the lab's.
             "HOME": str(place), "GIT_CONFIG_NOSYSTEM": "1", "LANG": "C.UTF-8",
         }
-
-    @staticmethod
-    def _two_ports() -> tuple[int, int]:
-        with harness.listening("127.0.0.1:0") as one, harness.listening("127.0.0.1:0") as two:
-            return one.getsockname()[1], two.getsockname()[1]
 
     def run(self, script: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         """Runs `up`, `down` or `status`."""
