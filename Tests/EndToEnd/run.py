@@ -106,6 +106,10 @@ def run_module(module: str, names: list[str]) -> None:
         raise TookTooLong(f"the test took longer than {SECONDS} s")
 
     signal.signal(signal.SIGALRM, too_long)
+    # A shell that runs this in the background, or nohup(1), has it ignore them, and so everything that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     faulthandler.enable()
     reporter = Reporter(os.fdopen(int(os.environ["BGPROXY_TEST_RESULTS"]), "w"))
     for test in tests_of(module):
