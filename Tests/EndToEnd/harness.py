@@ -907,6 +907,26 @@ class FrontDoor:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def wait_rest(self, share: float = 0.3) -> None:
+        """Waits for a second in which each of its threads sleeps for more than this leaves. One that spins never does: it
+        runs or is about to, however little of the processor it gets."""
+
+        def awake(path: str) -> bool:
+            with contextlib.suppress(OSError):
+                return Path(path).read_text().rsplit(")", 1)[1].split()[0] == "R"
+            return False
+
+        def rests() -> bool:
+            threads = glob.glob(f"/proc/{self.pid}/task/*/stat")
+            found = dict.fromkeys(threads, 0)
+            for _ in range(100):
+                for thread in threads:
+                    found[thread] += awake(thread)
+                time.sleep(0.01)
+            return bool(threads) and max(found.values()) < 100 * share
+
+        wait_until(rests, "the front door rests")
+
 
 def is_ready(line: str) -> bool:
     return event_of(line) == "ready"

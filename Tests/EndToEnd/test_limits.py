@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import resource
+import selectors
 import socket
 import time
+from collections import Counter
 
 import harness
 from harness import Case, Herd, Task, connect, end_of, read_line, wait_until
@@ -35,9 +38,7 @@ class Limits(Case):
         door = self.front_door(blue.address, green.address, limits={"sessions": 3})
         sessions = [self.open_session(door.address(), "blue") for _ in range(3)]
         waiting = [self.client(door.address()) for _ in range(3)]
-        began = door.cpu_seconds()
-        time.sleep(1)  # the span over which the processor is measured
-        self.assertLess(door.cpu_seconds() - began, 0.3, "waiting does not spin")
+        door.wait_rest()  # waiting does not spin
         self.assertEqual(door.sessions(), 3)
         for session in sessions:
             session.close()
@@ -58,14 +59,13 @@ class Limits(Case):
         door = self.front_door(blue.address, green.address)
         address = door.address()
         sessions = [self.open_session(address, "blue") for _ in range(20)]
-        limits = resource.prlimit(door.pid, resource.RLIMIT_NOFILE)
+        limits, short = resource.prlimit(door.pid, resource.RLIMIT_NOFILE), time.monotonic()
         # No number above what is in use is left.
         resource.prlimit(door.pid, resource.RLIMIT_NOFILE, (door.descriptors_open() // 2, limits[1]))
         asking = Task(door.status)
         waiting = [self.enter(connect(address, timeout=30)) for _ in range(10)]
-        began, start = door.cpu_seconds(), time.monotonic()
-        time.sleep(2)  # the span over which the processor is measured
-        self.assertLess((door.cpu_seconds() - began) / (time.monotonic() - start), 0.3, "it does not spin")
+        time.sleep(1)  # so that what is told once a second could be told again
+        door.wait_rest()  # it does not spin
         for session in sessions:
             self.assertTrue(harness.says_back(session), "those inside are not disturbed")
         resource.prlimit(door.pid, resource.RLIMIT_NOFILE, limits)
@@ -77,9 +77,10 @@ class Limits(Case):
                 pass  # accepted while there was no descriptor for its target
         self.assertEqual(harness.color_of(door.address()), "blue")
         self.assertEqual(door.switch("green")["active"], "green")
-        told = [line for line in door.lines if " error " in line or " warning " in line]
-        self.assertTrue(told, "the log tells of it")
-        self.assertLess(len(told), 15, "once a second about a thing, not once an event")
+        took = time.monotonic() - short
+        door.wait_line(lambda line: " error " in line or " warning " in line, what="the log tells of it")
+        told = Counter(re.sub(r"^\S+ |\d+", "", line) for line in door.lines if " error " in line or " warning " in line)
+        self.assertLessEqual(max(told.values()), took + 2, f"once a second about a thing, not once an event: {told}")
 
     def test_22_with_few_descriptors_the_operator_is_heard_and_all_are_served_in_turn(self) -> None:
         """The session limit follows from the descriptor limit, with a few kept for the operator."""
@@ -89,20 +90,27 @@ class Limits(Case):
         wait_until(lambda: door.sessions() >= 20, "as many as there are descriptors for")
         wait_until(lambda: (before := door.sessions()) and (time.sleep(0.3) or before == door.sessions()),
                    "no more come in")
-        inside = door.sessions()
-        self.assertLess(inside, 200)
         status = door.ctl("status")
         self.assertEqual(status.returncode, 0, status.stderr)
-        self.assertEqual(door.switch("green")["active"], "green")
-        began = door.cpu_seconds()
-        time.sleep(1)  # the span over which the processor is measured
-        self.assertLess(door.cpu_seconds() - began, 0.3, "it does not spin")
-        seen = []
-        for client in clients:
-            seen.append(read_line(client).decode().strip())
-            client.close()
-        self.assertEqual(set(seen), {"blue", "green"})
-        self.assertEqual(seen.count("blue"), inside, "who came in after the switch is on green")
+        switched = door.switch("green")
+        self.assertEqual(switched["active"], "green")
+        inside = switched["lastSwitch"]["open"]
+        self.assertLess(inside, 200)
+        door.wait_rest()  # it does not spin
+        self.assertLess(door.sessions(), 200)
+        # Whoever is inside makes room: not always those that came first, as each worker accepts its own.
+        seen: Counter[str] = Counter()
+        with selectors.DefaultSelector() as waiting:
+            for client in clients:
+                waiting.register(client, selectors.EVENT_READ)
+            while waiting.get_map():
+                ready = waiting.select(harness.PATIENCE)
+                self.assertTrue(ready, f"the next one is served, after {seen}")
+                for key, _ in ready:
+                    seen[read_line(key.fileobj).decode().strip()] += 1
+                    waiting.unregister(key.fileobj)
+                    key.fileobj.close()
+        self.assertEqual(seen, {"blue": inside, "green": 300 - inside}, "who came in after the switch is on green")
         door.wait_sessions(0)
 
     def test_23_nine_thousand_silent_clients(self) -> None:
@@ -116,9 +124,7 @@ class Limits(Case):
             self.assertEqual(door.sessions(), count + 1)
             each = (door.memory() - before) / count
             self.assertLess(each, 1024, "bytes of user memory for an idle session")
-            began = door.cpu_seconds()
-            time.sleep(1)  # the span over which the processor is measured
-            self.assertLess(door.cpu_seconds() - began, 0.2, "silence costs no processor")
+            door.wait_rest(0.2)  # silence costs no processor
             self.assertTrue(harness.says_back(lively))
             self.assertEqual(harness.color_of(door.address()), "blue")
             answer = door.get("/v1/sessions")["sessions"]
