@@ -376,8 +376,8 @@ class Faults(LabCase):
                 wait_until(lambda: (lab.folder / moment).exists() or up.poll() is not None, moment, pause=0.001)
                 up.terminate()
                 said, _ = up.communicate(timeout=60)
-                if up.returncode == 0:
-                    lab.run("down")  # it was finished before it was interrupted
+                if (lab.folder / "run" / "complete").exists():
+                    self.assertEqual(lab.run("down").returncode, 0)  # it was finished before it was interrupted
                 else:
                     self.assertEqual((up.returncode, "removing what was built" in said), (1, True), said)
                 self.assertEqual(lab.leftovers(), [])
@@ -410,13 +410,20 @@ class Faults(LabCase):
 
     def test_program_whose_id_is_not_written_down_does_not_outlive_up(self) -> None:
         lab = self.lab(plain=True)
-        up = lab.start("up")
+        binaries, checked, go_on = self.folder(), self.folder() / "checked", self.folder() / "go-on"
+        # The configuration is looked at just before the programs are started.
+        (binaries / "bgproxy").write_text(f"#!/bin/bash\ntouch {checked}\nuntil [ -e {go_on} ]; do sleep 0.05; done\n")
+        (binaries / "bgproxyctl").symlink_to(harness.BGPROXYCTL)
+        (binaries / "bgproxy").chmod(0o755)
+        up = lab.start("up", environment={"BGPROXY_BINARIES": str(binaries)})
         self._stack.callback(up.stdout.close)
         self._stack.callback(up.wait)
         self._stack.callback(up.kill)
-        wait_until((lab.folder / "run").exists, "the folder is there", pause=0.001)
+        self._stack.callback(go_on.touch)
+        wait_until(checked.exists, "no program is started yet")
         # Nobody reads from it: `up` stops where it writes the number down.
         os.mkfifo(lab.folder / "run" / "blue.pid")
+        go_on.touch()
         wait_until(lambda: [command for command in lab.processes().values() if "web-server" in command], "blue is launched")
         up.kill()
         up.wait()
