@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import hashlib
 import http.client
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -176,6 +178,19 @@ class WebCase(Case):
     def wrk(self, address: str, seconds: int, *options: str) -> subprocess.Popen[str]:
         command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--timeout", "30s", *options, f"http://{address}/"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def wrk_until_told(self, address: str, *options: str) -> subprocess.Popen[str]:
+        """It goes on until `end_wrk`: how long it takes until a test has seen enough is the machine's affair."""
+        process = self.wrk(address, 110, *options)
+        self.enter(contextlib.closing(process.stdout))
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+    def end_wrk(self, process: subprocess.Popen[str]) -> tuple[int, dict[str, int]]:
+        """Ends it, in order: what is under way at that moment is no error."""
+        process.send_signal(signal.SIGINT)
+        return self.wrk_result(process)
 
     def wrk_result(self, process: subprocess.Popen[str]) -> tuple[int, dict[str, int]]:
         """Requests, and errors by kind."""
