@@ -9,13 +9,19 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import harness
 from harness import FrontDoor, Task, check_receipt, split, wait_until
 from scripted import Client, WebBackend
 from test_health import QUICK, RARE, HealthCase
 
-BAKE = {"minimumClients": 1, "minimumSamples": 20}
+BAKE = {"minimumClients": 1, "minimumSamples": 20, "firstByte": "off"}
+"""On a busy machine any answer may be late: only the tests of that look at it."""
+
+DIED = ("health", "connectFailures")
+"""What tells of a color that takes no connections: the targets' health, or the clients that notice a moment earlier."""
 
 
 def client_from(address: str, source: str) -> Client:
@@ -31,8 +37,9 @@ def client_from(address: str, source: str) -> Client:
 
 class ReleaseCase(HealthCase):
     def trial_door(self, blue: WebBackend, green: WebBackend, **settings: object) -> FrontDoor:
-        door = self.door(blue, green, **{"health": QUICK, "bake": BAKE, "drain": {"timeout": "2s", "spread": "1s"}}
-                         | settings)
+        # Only a bound, where nobody takes longer on purpose.
+        patient = {"drain": {"timeout": "30s", "spread": "1s"}, "timeouts": {"connect": "20s"}}
+        door = self.door(blue, green, **{"health": QUICK, "bake": BAKE} | patient | settings)
         self.known(door)
         return door
 
@@ -40,8 +47,8 @@ class ReleaseCase(HealthCase):
         return self.enter(Load(door.address(), count))
 
     def taken_back(self, door: FrontDoor) -> dict:
-        wait_until(lambda: (door.status()["lastSwitch"] or {}).get("automatic"), "the release is taken back")
-        receipt = check_receipt(door.settled())
+        wait_until(lambda: (door.status()["lastSwitch"] or {}).get("automatic"), "the release is taken back", 40)
+        receipt = check_receipt(door.settled(40))
         self.assertEqual(door.status()["phase"], "steady")
         self.assertIsNone(door.status()["previous"], "there is nothing to roll back")
         return receipt
@@ -90,7 +97,7 @@ class Load:
 class Bake(ReleaseCase):
     def test_a_release_that_holds_passes_and_the_drain_begins_then(self) -> None:
         blue, green = self.colors()
-        door = self.trial_door(blue, green)
+        door = self.trial_door(blue, green, bake={"minimumClients": 1, "minimumSamples": 20})
         old = self.client(door)
         old.send("GET", "/gate")
         blue.wait_at_gate()
@@ -108,6 +115,19 @@ class Bake(ReleaseCase):
 
     def read(self, door: FrontDoor) -> list[dict]:
         return wait_until(lambda: (door.status()["bake"] or {}).get("signals"), "it was looked at")
+
+    def check_holds(self, door: FrontDoor, name: str, samples: int) -> dict:
+        """What is read of a signal when it rests on so many samples. It is looked at again, and nothing is taken back."""
+        def reading() -> dict | None:
+            [found] = [each for each in self.read(door) if each["signal"] == name]
+            return found if found["samples"] >= samples else None
+
+        found = wait_until(reading, f"{name} rests on {samples} samples")
+        time.sleep(1)  # five times what is between two looks
+        status = door.status()
+        self.assertEqual((status["phase"], status["active"], status["lastSwitch"]["automatic"]),
+                         ("baking", "green", False))
+        return found
 
     def test_during_a_bake_other_switches_are_refused_and_the_way_back_is_not(self) -> None:
         blue, green = self.colors()
@@ -136,7 +156,7 @@ class Bake(ReleaseCase):
         died = time.monotonic()
         receipt = self.taken_back(door)
         took = time.monotonic() - died
-        self.assertEqual(receipt["cause"]["signal"], "health")
+        self.assertIn(receipt["cause"]["signal"], DIED)
         self.assertEqual((receipt["from"], receipt["to"]), ("green", "blue"))
         load.wait(lambda answer: answer[0] > died + took and answer[2] == "blue", "blue serves again")
         load.stop()
@@ -162,7 +182,7 @@ class Bake(ReleaseCase):
         load.stop()
         self.assertEqual(receipt["cause"]["signal"], signal_name)
         self.assertGreater(receipt["cause"]["value"], receipt["cause"]["limit"])
-        line = next(line for line in door.lines if "release-failed" in line)
+        line = door.wait_line(lambda line: "release-failed" in line, what="the log says so")
         self.assertIn(signal_name, line)
         return receipt
 
@@ -170,8 +190,13 @@ class Bake(ReleaseCase):
         blue, green = self.colors()
         door = self.trial_door(blue, green)
 
-        def broken(sock: socket.socket, *_: object) -> bool:
-            sock.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        fine = green.answer
+
+        def broken(*arguments: Any) -> bool:
+            # It breaks down when all have come.
+            if len(green.connections) < 64:
+                return fine(*arguments)
+            arguments[0].sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
             return True
 
         green.answer = broken
@@ -179,7 +204,7 @@ class Bake(ReleaseCase):
         wait_until(lambda: door.status()["colors"]["blue"]["idle"] + door.status()["colors"]["blue"]["busy"] == 64, "all ask")
         process = door.start_ctl("switch", "green", "--bake", "1m", "--wait")
         receipt = self.taken_back(door)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
         load.stop()
         self.assertEqual(process.returncode, 5, output + errors)
         self.assertIn("serverErrors", output + errors)
@@ -199,8 +224,12 @@ class Bake(ReleaseCase):
     def test_a_release_that_answers_no_more_is_taken_back(self) -> None:
         """It takes connections and is silent; what has not come yet counts as late."""
         blue, green = self.colors()
-        green.answer = lambda *_: threading.Event().wait(harness.PATIENCE) is None
-        door = self.trial_door(blue, green, bake=BAKE | {"minimumSamples": 5})
+        is_over = threading.Event()
+        self._stack.callback(is_over.set)
+        green.answer = lambda *_: is_over.wait() is None
+        # Who waits for an answer that does not come is cut at the end of the drain.
+        door = self.trial_door(blue, green, bake={"minimumClients": 1, "minimumSamples": 5},
+                               drain={"timeout": "2s", "spread": "1s"})
         load = self.asks(door)
         wait_until(lambda: len(load.answers) > 200, "blue is known")
         door.switch("green", bake="1m")
@@ -210,11 +239,10 @@ class Bake(ReleaseCase):
         blue, green = self.colors()
         door = self.trial_door(blue, green, bake=BAKE | {"minimumClients": 2})
         green.answer = lambda sock, *_: sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n") is None
-        door.switch("green", bake="1500ms")
-        load = self.asks(door, 1)
-        wait_until(lambda: len(load.answers) > 50, "it has failed often")
-        wait_until(lambda: door.status()["phase"] == "steady", "the bake has passed")
-        self.assertEqual((door.status()["active"], door.receipt()["automatic"]), ("green", False))
+        door.switch("green", bake="10m")
+        self.asks(door, 1)
+        found = self.check_holds(door, "serverErrors", 50)
+        self.assertEqual((found["value"], found["clients"]), (1, 1), "it has failed often")
 
     def test_a_release_that_was_forced_onto_a_color_whose_probes_fail_is_judged_by_its_traffic(self) -> None:
         blue, green = self.colors()
@@ -258,15 +286,14 @@ class Bake(ReleaseCase):
     def test_clients_that_hang_up_before_their_answer_take_no_release_back(self) -> None:
         blue, green = self.colors()
         door = self.trial_door(blue, green)
-        door.switch("green", bake="1500ms")
+        door.switch("green", bake="10m")
         for _ in range(40):
             with Client(door.address()) as client:
                 client.send("GET", "/gate")
                 green.wait_at_gate()
                 client.sock.shutdown(socket.SHUT_WR)
         green.gate.set()
-        wait_until(lambda: door.status()["phase"] == "steady", "the bake has passed")
-        self.assertEqual((door.status()["active"], door.receipt()["automatic"]), ("green", False))
+        self.assertEqual(self.check_holds(door, "resets", 40)["value"], 0)
 
     def test_limits_that_a_reload_changes_count_at_once(self) -> None:
         blue, green = self.colors()
@@ -299,7 +326,7 @@ class Bake(ReleaseCase):
             self.enter(WebBackend(first, address=addresses[first]))
             self.wait_health(door, first, True)
             if first == "blue":
-                self.assertEqual(self.taken_back(door)["cause"]["signal"], "health")
+                self.assertIn(self.taken_back(door)["cause"]["signal"], DIED)
             self.assertEqual(self.client(door).color(), first)
             self.assertEqual(door.status()["active"], first)
 
@@ -339,35 +366,62 @@ class Ramp(ReleaseCase):
     def share(self, colors: dict[str, str]) -> float:
         return 100 * list(colors.values()).count("green") / len(colors)
 
+    def in_time(self, door: FrontDoor, percents: list[int], look: Callable[[], list]) -> list[list]:
+        """Ramps to green, and what is seen in each step. The steps last longer on a machine on which that takes longer."""
+        for seconds in (2, 10, 40):
+            seen, stayed = [], True
+            status = door.switch("green", ramp=[{"percent": percent, "time": f"{seconds}s"} for percent in percents])
+            self.assertEqual((status["phase"], status["active"]), ("ramping", "blue"))
+            for step in range(1, len(percents) + 1):
+                wait_until(lambda: self.step(door) >= step, f"step {step}", seconds + 20)
+                seen.append(look())
+                stayed = stayed and self.step(door) == step
+            if stayed:
+                return seen
+            door.rollback()
+            check_receipt(door.settled())
+        self.fail("no step lasts as long as it takes to look at it")
+
+    def step(self, door: FrontDoor) -> float:
+        status = door.status()
+        return status["ramp"]["step"] if status["ramp"] else float("inf")
+
     def test_a_share_of_the_clients_goes_to_the_release_and_each_stays_where_it_is(self) -> None:
         blue, green = self.colors()
         door = self.trial_door(blue, green)
-        status = door.switch("green", ramp=[{"percent": 25, "time": "2s"}, {"percent": 75, "time": "2s"}])
-        self.assertEqual((status["phase"], status["active"], status["generation"]), ("ramping", "blue", 0))
+
+        def look() -> list:
+            return [door.status(), self.who_answers(door), self.who_answers(door)]
+
+        (status, first, again), (_, second, _) = self.in_time(door, [25, 75], look)
         self.assertEqual((status["share"], status["ramp"]["step"]), ({"blue": 75, "green": 25}, 1))
-        first = self.who_answers(door)
-        self.assertEqual(self.who_answers(door), first, "a client has changed its color")
+        self.assertEqual(again, first, "a client has changed its color")
         self.assertTrue(10 <= self.share(first) <= 40, self.share(first))
-        wait_until(lambda: (door.status()["ramp"] or {}).get("step") == 2, "the second step")
-        second = self.who_answers(door)
         self.assertTrue(60 <= self.share(second) <= 90, self.share(second))
         self.assertEqual([source for source in first if first[source] == "green" and second[source] == "blue"], [])
-        wait_until(lambda: door.status()["active"] == "green", "the ramp has ended")
+        wait_until(lambda: door.status()["active"] == "green", "the ramp has ended", 60)
         self.assertEqual(set(self.who_answers(door).values()), {"green"})
         receipt = check_receipt(door.settled())
-        self.assertEqual((receipt["generation"], receipt["from"], receipt["to"]), (1, "blue", "green"))
+        self.assertEqual((receipt["generation"], receipt["from"], receipt["to"]),
+                         (status["generation"] + 1, "blue", "green"))
         self.assertEqual(door.status()["previous"], "blue")
 
     def test_sessions_that_were_ramped_do_not_drain(self) -> None:
         blue, green = self.colors()
         door = self.trial_door(blue, green)
-        door.switch("green", ramp=[{"percent": 50, "time": "1s"}])
-        clients = [self.enter(client_from(door.address(), source)) for source in self.SOURCES[:40]]
-        colors = [client.color() for client in clients]
+
+        clients: list[Client] = []
+
+        def look() -> list:
+            for client in clients:
+                client.sock.close()
+            clients[:] = [self.enter(client_from(door.address(), source)) for source in self.SOURCES[:40]]
+            return [[client.color() for client in clients], door.status()]
+
+        [(colors, status)] = self.in_time(door, [50], look)
         self.assertEqual(set(colors), {"blue", "green"})
-        status = door.status()
         self.assertEqual([status["colors"][color]["draining"] for color in ("blue", "green")], [0, 0])
-        wait_until(lambda: door.status()["active"] == "green", "the ramp has ended")
+        wait_until(lambda: door.status()["active"] == "green", "the ramp has ended", 60)
         receipt = check_receipt(door.settled())
         self.assertEqual((receipt["open"], receipt["moved"]), (colors.count("blue"), colors.count("blue")))
         self.assertEqual({client.color() for client in clients}, {"green"})
@@ -381,12 +435,14 @@ class Ramp(ReleaseCase):
         text = b""
         while b"green\n" not in text:
             text += old.sock.recv(4096)
-        door.switch("blue")
+        door.switch("blue", drain="5s")
+        switched = time.monotonic()
         self.assertEqual(door.status()["phase"], "draining")
-        door.switch("green", ramp=[{"percent": 10, "time": "4s"}])
+        status = door.switch("green", ramp=[{"percent": 10, "time": "7s"}])
+        self.assertIsNone(status["drain"])
         receipt = check_receipt(door.settled())
         self.assertEqual((receipt["open"], receipt["returned"]), (1, 1))
-        time.sleep(3)  # longer than the drain
+        time.sleep(max(0, switched + 6 - time.monotonic()))  # longer than the drain
         self.assertTrue(harness.says_back(old.sock))
         wait_until(lambda: door.status()["active"] == "green", "the ramp has ended")
         self.assertTrue(harness.says_back(old.sock))
@@ -394,7 +450,7 @@ class Ramp(ReleaseCase):
     def test_the_way_back_takes_the_share_back(self) -> None:
         blue, green = self.colors()
         door = self.trial_door(blue, green)
-        door.switch("green", ramp=[{"percent": 50, "time": "1m"}])
+        door.switch("green", ramp=[{"percent": 50, "time": "10m"}])
         clients = [self.enter(client_from(door.address(), source)) for source in self.SOURCES[:40]]
         count = [client.color() for client in clients].count("green")
         code, answer = door.admin("POST", "/v1/switch", {"to": "green"})
@@ -414,16 +470,17 @@ class Ramp(ReleaseCase):
         load.wait(lambda answer: answer[2] == "green", "green serves")
         green.close()
         receipt = self.taken_back(door)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         load.stop()
-        self.assertEqual((process.returncode, receipt["cause"]["signal"]), (5, "health"))
+        self.assertEqual(process.returncode, 5)
+        self.assertIn(receipt["cause"]["signal"], DIED)
         self.assertEqual((door.status()["active"], receipt["from"], receipt["to"]), ("blue", "green", "blue"))
         self.assertEqual([answer for answer in load.answers if answer[1] == 502], [])
 
     def test_a_crash_in_the_middle_comes_back_ramping_with_the_same_clients(self) -> None:
         blue, green = self.colors()
         door = self.trial_door(blue, green)
-        door.switch("green", ramp=[{"percent": 30, "time": "1m"}], bake="1m")
+        door.switch("green", ramp=[{"percent": 30, "time": "10m"}], bake="1m")
         before = self.who_answers(door)
         for _ in range(harness.scaled(3, 20)):
             time.sleep(random.uniform(0, 0.05))
