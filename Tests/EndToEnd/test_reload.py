@@ -129,19 +129,21 @@ class Reload(Case):
                     door.config_file.unlink(missing_ok=True)
                     if text is not None:
                         door.config_file.write_text(text)
-                    lines = len(door.lines)
+                    asked = len(door.lines)
                     result = door.ctl("reload")
                     self.assertEqual(result.returncode, 1, result.stdout)
                     self.assertIn(word, result.stderr)
-                    for why in ("it was asked for", "the signal"):
-                        if why == "the signal":
-                            lines = len(door.lines)
-                            door.signal(signal.SIGHUP)
-                        door.wait_line(lambda line: word in line and "info" not in line.split(" ")[1], since=lines,
-                                       what=f"the log says what is wrong, as {why}")
+                    self.wait_told(door, asked, word)
+                    asked = len(door.lines)
+                    door.signal(signal.SIGHUP)
+                    self.wait_told(door, asked, word)
                     self.assertEqual(door.get("/v1/config"), config)
                     self.assertEqual((door.address(), color_of(address)), (address, "blue"))
                     self.assertTrue(says_back(standing))
+
+    def wait_told(self, door: FrontDoor, since: int, word: str) -> None:
+        door.wait_line(lambda line: word in line and "info" not in line.split(" ")[1], since=since,
+                       what="the log says what is wrong")
 
     def test_a_config_that_cannot_be_opened_in_part_changes_nothing(self) -> None:
         """The first of two changes would work, the second cannot: neither is made."""
