@@ -150,7 +150,11 @@ class Broken(SpliceCase):
             sock.settimeout(1)
             try:
                 for block in pattern(64 * MIB):
-                    count += sock.send(block)
+                    left = memoryview(block)
+                    while left:
+                        taken = sock.send(left)
+                        count += taken
+                        left = left[taken:]
             except TimeoutError:
                 pass
             sent.append(count)
@@ -231,7 +235,7 @@ class Bounded(SpliceCase):
             clients.append((client, hashlib.sha256(read_exactly(client, 8 * MIB))))
         before = door.memory()
         self.stall(door)
-        for _ in range(4):
+        for _ in range(8):
             if self.pipes(door) > limit // 2:
                 break
             for client, digest in clients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -23,12 +24,15 @@ class Switch(Case):
         changes: list[tuple[float, float, str]] = []
         deadline = time.monotonic() + harness.scaled(10, 60)
         active = "blue"
-        while time.monotonic() < deadline:
+        while len(changes) < 100 or time.monotonic() < deadline:
             active = "green" if active == "blue" else "blue"
             asked = time.monotonic()
-            self.assertEqual(door.switch(active)["active"], active)
+            status = door.switch(active)
+            self.assertEqual(status["active"], active)
             changes.append((asked, time.monotonic(), active))
-            time.sleep(0.05)  # sessions need a time to start in
+            # Of these, each storm may have begun one before the answer, and one may not have come to its end.
+            wanted = status["colors"][active]["accepted"] + 10
+            wait_until(lambda: door.status()["colors"][active]["accepted"] >= wanted, "sessions start", pause=0.02)
         sessions = [session for storm in storms for session in storm.finish()["sessions"]]
         failed = [session for session in sessions if session[3]]
         self.assertEqual(failed, [], f"of {len(sessions)} sessions")
@@ -118,7 +122,7 @@ class Switch(Case):
     def test_26_a_connect_that_fails_after_the_flip_is_in_the_receipt(self) -> None:
         green = self.enter(harness.Backend(harness.tagged("green")))
         with BlackHole() as hole:
-            door = self.front_door(hole.address, green.address, timeouts={"connect": "2s"})
+            door = self.front_door(hole.address, green.address, timeouts={"connect": "5s"})
             clients = [self.client(door.address()) for _ in range(5)]
             door.wait_sessions(5)
             door.switch("green")
@@ -159,17 +163,13 @@ class Switch(Case):
         descriptors = door.descriptors_open()
         memory: list[int] = []
         count, end = 0, time.monotonic() + 10
-        changes = []
-        while time.monotonic() < end:
+        while count < 700 or time.monotonic() < end:
             count += 1
             color = ("green", "blue")[count % 2 == 0]
-            asked = time.monotonic()
             status = door.switch(color)
-            changes.append((asked, time.monotonic(), color))
             self.assertEqual((status["active"], status["lastSwitch"]["to"]), (color, color))
             if count in (600, 700):
                 memory.append(door.memory())
-        self.assertGreater(count, 50)
         status = door.status()
         self.assertEqual(status["generation"], count)
         self.assertLessEqual(door.descriptors_open(), descriptors + 10)
@@ -183,8 +183,7 @@ class Switch(Case):
         history = door.history()
         self.assertLessEqual(len(history), 1000)
         self.assertLess((door.state_file.parent / "state.json.history").stat().st_size, 4 << 20)
-        if len(memory) == 2:
-            self.assertLess(memory[1] - memory[0], 2 * MIB)
+        self.assertLess(memory[1] - memory[0], 2 * MIB)
 
     def open_idle_sessions(self, door: harness.FrontDoor) -> list[socket.socket]:
         """Sessions that nobody is to cut; the `hello` backends have closed their side already."""
@@ -285,7 +284,7 @@ class Switch(Case):
 
     def test_31_back_while_the_old_color_drains_cuts_no_session(self) -> None:
         blue, green = self.colors()
-        door = self.front_door(blue.address, green.address, drain={"timeout": "4s", "spread": "1s"})
+        door = self.front_door(blue.address, green.address, drain={"timeout": "7s", "spread": "1s"})
         old = [self.open_session(door.address(), "blue") for _ in range(20)]
         door.switch("green", reason="v2")
         new = [self.open_session(door.address(), "green") for _ in range(10)]
@@ -345,7 +344,7 @@ class Switch(Case):
             door.switch("blue")
             self.assertEqual(color_of(door.address()), "blue")
             # Far below the drain; an idle machine needs milliseconds.
-            self.assertLess(time.monotonic() - began, 10)
+            self.assertLess(time.monotonic() - began, 60)
         door.switch("green")
         self.assertEqual(door.status()["phase"], "draining")
         self.assertEqual(door.status()["drain"]["remaining"], 1)
@@ -415,15 +414,17 @@ class Switch(Case):
 
 class LargeTransfer(Case):
     def test_25_a_large_transfer_across_many_switches_is_exact(self) -> None:
-        size = harness.scaled(128, 1024) * MIB
+        part, parts = harness.scaled(8, 64) * MIB, 16
+        size = part * parts
         blue = self.enter(harness.Backend(lambda sock: send_pattern(sock, size)))
         green = self.enter(harness.Backend(harness.tagged("green")))
         door = self.front_door(blue.address, green.address, drain={"timeout": "10m", "spread": "0s"})
         with connect(door.address(), timeout=60) as client:
-            reader = Task(receive_hash, client)
-            turn = 0
-            while reader.is_alive():
-                turn += 1
-                door.switch(("green", "blue")[turn % 2 == 0])
-            self.assertEqual(reader.result(), (size, pattern_hash(size)))
-        self.assertGreater(turn, 3)
+            digest = hashlib.sha256()
+            for turn in range(parts):
+                # While more of it comes than has been read.
+                reader = Task(harness.read_exactly, client, part)
+                door.switch(("green", "blue")[turn % 2])
+                digest.update(reader.result())
+            self.assertEqual(client.recv(1), b"")
+            self.assertEqual(digest.hexdigest(), pattern_hash(size))
