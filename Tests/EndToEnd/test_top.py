@@ -449,9 +449,9 @@ class TopTests(Case):
         before, flags = screen.run("stty -a"), screen.flags()
         screen.start_top(door)
         screen.wait_text(r"^BLUE is live")
-        for color in ("green", "blue"):
+        for times, color in enumerate(("green", "blue"), 1):
             screen.press("C-z")
-            screen.wait_text(r"Stopped")
+            wait_until(lambda: screen.text().count("Stopped") == times, "the shell says that it has stopped", pause=0.05)
             self.assertEqual(screen.flags(), flags)
             self.assertEqual(screen.run("stty -a"), before)
             door.switch(color)

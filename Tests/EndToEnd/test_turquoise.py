@@ -91,6 +91,7 @@ class Load:
     def __init__(self, lab: Lab, *options: str):
         self.lab = lab
         command = [str(SCRIPTS / "load"), "--json", "--requests", "100000", *options, lab.front()]
+        self.begun = lab.requests()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.is_told = False
 
@@ -105,7 +106,14 @@ class Load:
     def goes_on(self, count: int = 40) -> None:
         """Waits for so many more of its requests."""
         before = self.lab.requests()
-        wait_until(lambda: self.lab.requests() >= before + count or self.process.poll() is not None, "the load goes on")
+        self._reaches(before + count)
+
+    def _reaches(self, count: int) -> None:
+        wait_until(lambda: self.lab.requests() >= count or self.process.poll() is not None, "the load goes on", 90)
+
+    def has_done(self, count: int) -> None:
+        """Waits until it has made so many requests in all."""
+        self._reaches(self.begun + count)
 
     def stop(self) -> None:
         """Tells it to end, once: a second signal may meet an interpreter that is ending already, and kill it."""
@@ -155,8 +163,10 @@ class LabCase(Case):
         self.does(lab, "migrate expand")
         self.release(lab, "green", "turquoise-old", "lab stop blue")
 
-    def check_load(self, load: Load, least: int = 100) -> dict[str, Any]:
+    def check_load(self, load: Load, least: int = 20) -> dict[str, Any]:
         """No request failed, and the front door answers what the ledger says."""
+        # Of both kinds, in whichever order they have come.
+        load.has_done(15 * least)
         result = load.finish()
         self.assertEqual((result["failed"], result["lost"], result["duplicated"], result["wrong"], result["code"]),
                          (0, 0, 0, 0, 0), result)
@@ -292,7 +302,7 @@ class SharedDatabase:
         # As long as it takes to stop, the writer repairs two or three; the comparison at its end finds the others.
         before = self.count(lab, "phones")
         load = self.enter(Load(lab, "--writers", "1", "--pause", "0.01"))
-        wait_until(lambda: self.count(lab, "phones") >= before + 10, "the writer's people have phones")
+        wait_until(lambda: self.count(lab, "phones") >= before + 10, "the writer's people have phones", 60)
         # Nobody deletes a person meanwhile.
         load.process.send_signal(signal.SIGSTOP)
         self.sql(lab, "INSERT INTO phones SELECT person, 2, 'x' FROM phones WHERE position = 1")
@@ -339,7 +349,7 @@ class OnPostgreSQL(SharedDatabase, LabCase):
         load = self.enter(Load(lab, "--pause", "0.001", "--writers", "4"))
         load.goes_on(200)
         self.does(lab, "migrate backfill --batch 20", "0 different")
-        self.check_load(load, least=20)
+        self.check_load(load)
 
 
 class OnSQLite(SharedDatabase, LabCase):
