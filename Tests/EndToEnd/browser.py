@@ -20,6 +20,9 @@ OPTIONS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", 
            "--disable-component-update", "--disable-default-apps", "--disable-extensions", "--disable-sync",
            "--disable-dev-shm-usage", "--mute-audio", "--hide-scrollbars", "--remote-debugging-pipe"]
 
+PATIENCE = 60.0
+"""Where many processes have to get their turn, on a busy machine, before anything is seen."""
+
 
 class Browser:
     """Skips the test where there is none."""
@@ -49,7 +52,7 @@ class Browser:
         self._reader = threading.Thread(target=self._read, args=(os.fdopen(ours_in, "rb", buffering=0),), daemon=True)
         self._reader.start()
         try:
-            self.call("Browser.getVersion", timeout=60)
+            self.call("Browser.getVersion")
         except BaseException:
             self.__exit__()
             raise
@@ -85,7 +88,7 @@ class Browser:
             self._is_ended = True
             self._changed.notify_all()
 
-    def call(self, method: str, session: str | None = None, timeout: float = harness.PATIENCE,
+    def call(self, method: str, session: str | None = None, timeout: float = PATIENCE,
              **parameters: Any) -> dict[str, Any]:
         with self._changed:
             self._last += 1
@@ -147,7 +150,7 @@ class Page:
         """What people read there; empty where there is nothing."""
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
 
-    def wait_text(self, selector: str, *parts: str, timeout: float = harness.PATIENCE) -> str:
+    def wait_text(self, selector: str, *parts: str, timeout: float = PATIENCE) -> str:
         try:
             return harness.wait_until(
                 lambda: all(part in (text := self.text(selector)) for part in parts) and text,

@@ -181,7 +181,7 @@ class Watching(PageCase):
 
     def test_what_is_wrong_is_said_first_with_its_reason(self) -> None:
         blue, green = (self.enter(FailingBackend(color)) for color in ("blue", "green"))
-        door = self.watched_door(blue, green, health=QUICK, drain={"timeout": "1m"})
+        door = self.watched_door(blue, green, health=QUICK, drain={"timeout": "10m"})
         self.known(door)
         page = self.open_page(door, width=1100)
         page.wait_text("#state-title", "Nothing is wrong")
@@ -345,7 +345,7 @@ class Watching(PageCase):
         door.post("/v1/pause", max="1ms")
         page.wait_text("#events", "resume")
         page.wait_text("#state-title", "✓ Nothing is wrong")
-        door.post("/v1/pause", max="1m")
+        door.post("/v1/pause", max="10m")
         page.wait_text("#headline", "blue is live, traffic is held")
         self.assertEqual(page.evaluate("document.title"), "■ blue is live · traffic is held · bgproxy")
         page.wait_text("#state-title", "Nothing is wrong, 1 thing to watch")
@@ -362,7 +362,7 @@ class Watching(PageCase):
 
     def test_a_front_door_that_stops_says_so_beside_the_color(self) -> None:
         blue, green = self.colors()
-        door = self.watched_door(blue, green, drain={"timeout": "1m"})
+        door = self.watched_door(blue, green, drain={"timeout": "10m"})
         client = self.client(door)
         client.send("GET", "/gate")
         blue.wait_at_gate()
@@ -390,8 +390,7 @@ class Watching(PageCase):
 
     def test_a_front_door_that_does_not_answer_is_never_shown_as_live(self) -> None:
         blue, green = self.colors()
-        door = self.watched_door(blue, green)
-        address = door.status()["metrics"]
+        door = self.watched_door(blue, green, admin={"metrics": f"127.0.0.1:{harness.free_port()}"})
         page = self.open_page(door, hurry=False)
         page.wait_text("#blue header", "LIVE")
         self.check_peaceful(page, door)
@@ -405,8 +404,6 @@ class Watching(PageCase):
         page.wait_text("#standing", "Asking again in ")
         self.shoot(page, "no-answer")
         # It finds by itself the one that comes back at the same address.
-        door.settings["admin"]["metrics"] = address
-        door.write_config()
         door.start()
         page.wait_text("#headline", "blue is live")
         page.wait_text("#blue header", "LIVE")
@@ -423,6 +420,9 @@ class Watching(PageCase):
         see = ("Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {}}});"
                "document.dispatchEvent(new Event('visibilitychange'))")
         page.evaluate(see.format("true"))
+        # What it had asked for before is known by then.
+        seen = self.samples(door)
+        wait_until(lambda: self.samples(door) > seen, "a poll was due")
         asked = len(page.requests())
         seen = self.samples(door)
         wait_until(lambda: self.samples(door) >= seen + 2, "two more polls were due")
@@ -430,7 +430,6 @@ class Watching(PageCase):
         door.switch("green")
         page.evaluate(see.format("false"))
         page.wait_text("#headline", "green is live")
-
 
     def test_what_the_page_keeps_is_bounded_however_long_it_is_open(self) -> None:
         blue, green = self.colors()
