@@ -143,10 +143,23 @@ def listening(address: str = "127.0.0.1:0", backlog: int = 4096) -> socket.socke
     return sock
 
 
+_reserved: list[socket.socket] = []
+
+
+def reserved(address: str) -> str:
+    """The address, kept from everybody who asks for any port at all. Connections to it are refused until somebody listens
+    there, who needs SO_REUSEADDR for that, as every server has it."""
+    family, name = split(address)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(name)
+    _reserved.append(sock)
+    return spell(sock)
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port at which nothing listens at present."""
-    with listening(f"{host}:0") as sock:
-        return sock.getsockname()[1]
+    """A port at which nothing listens, and nobody else will."""
+    return port_of(reserved(f"{host}:0"))
 
 
 def reset(sock: socket.socket) -> None:
@@ -325,7 +338,8 @@ class Backend:
 
     def __init__(self, handler: Handler = echo, address: str = "127.0.0.1:0", backlog: int = 4096):
         self.handler = handler
-        self.listener = listening(address, backlog)
+        # Where it has stopped to listen nobody else begins to.
+        self.listener = listening(address if address.startswith("unix:") else reserved(address), backlog)
         self.address = spell(self.listener)
         self.connections: list[socket.socket] = []
         self.errors: list[BaseException] = []
@@ -696,7 +710,7 @@ class FrontDoor:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the front door did not end within {timeout:g} s\n{self.tail()}") from None
         self._end_is_known = True
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         self.check_no_trap()
         return code
 
@@ -705,7 +719,7 @@ class FrontDoor:
         self.process.kill()
         self.process.wait(10)
         self._end_is_known = True
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
 
     def stop(self) -> int:
         """Ends it with its sessions: the first signal drains, the second ends at once."""
@@ -719,7 +733,7 @@ class FrontDoor:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)
         self._end_is_known = True
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         self.check_no_trap()
         return self.process.returncode
 
@@ -874,6 +888,10 @@ class FrontDoor:
             counts.append(len(os.listdir(f"/proc/{self.pid}/fd")))
             time.sleep(0.02)
         return counts[-1] - 2 * self.status()["splice"]["pipes"]
+
+    def wait_descriptors(self, most: int) -> None:
+        """Descriptors of what has ended are closed some time later."""
+        wait_until(lambda: self.descriptors_open() <= most, f"no more than {most} descriptors are open")
 
     def memory(self) -> int:
         """Bytes of its own memory that are resident (not files, not shared)."""
@@ -1048,6 +1066,10 @@ class Case(unittest.TestCase):
         if color:
             self.assertEqual(tag, color)
         return sock
+
+    def assertNotBefore(self, seconds: float, least: float, what: str) -> None:
+        """A time that a scenario names, counted from before it began; whoever looks may be late."""
+        self.assertGreaterEqual(seconds, least * 0.9, f"{what}: too early")
 
     def assertAfter(self, seconds: float, least: float, what: str, above: float = SLACK) -> None:
         """A time that a scenario names: never earlier (10 % off at most), later only by what a busy machine adds."""
