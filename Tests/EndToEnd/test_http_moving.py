@@ -488,8 +488,8 @@ class Load(harness.Case):
                 "green": [f"127.0.0.1:{ports[1]}"]}
         door = self.front_door(listeners=[main])
         wrk = subprocess.Popen(
-            [find_program("wrk"), "-t", "1", "-c", str(connections), "-d", "10m", f"http://{door.address()}/"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [find_program("wrk"), "-t", "1", "-c", str(connections), "-d", "10m", "--timeout", "90s",
+             f"http://{door.address()}/"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
             wait_until(lambda: door.status()["colors"]["blue"]["requests"] > connections, "wrk is asking")
             for number in range(switches):

@@ -233,18 +233,18 @@ def websocket(address: str) -> None:
         async with websockets.connect(f"ws://{address}/", ping_interval=None, close_timeout=1) as socket:
             color = await socket.recv()
             say({"color": color})
-            echoed, how = 0, "asked to"
+            last, how = 0.0, "asked to"
             try:
                 while not stop.is_set():
                     message = random.randbytes(random.choice((1, 125, 126, 40000)))
                     await socket.send(message)
                     if await asyncio.wait_for(socket.recv(), 20) != message:
                         raise AssertionError("another message than the one that was sent")
-                    echoed += 1
+                    last = time.monotonic()
                     await asyncio.sleep(0.05)
             except websockets.ConnectionClosed as closed:
                 how = f"{type(closed).__name__}"
-            say({"echoed": echoed, "how": how, "at": time.monotonic()})
+            say({"last": last, "how": how, "at": time.monotonic()})
 
     asyncio.run(main())
 
