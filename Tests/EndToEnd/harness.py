@@ -147,8 +147,8 @@ _reserved: list[socket.socket] = []
 
 
 def reserved(address: str) -> str:
-    """The address, kept from everybody who asks for any port at all. Connections to it are refused until somebody listens
-    there, who needs SO_REUSEADDR for that, as every server has it."""
+    """The address, kept from everybody who asks for any port at all. Connections to it are refused until somebody
+    listens there, who needs SO_REUSEADDR for that, as every server has it."""
     family, name = split(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

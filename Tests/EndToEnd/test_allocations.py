@@ -27,9 +27,9 @@ ROUNDS = 6
 
 LOOKS = 50
 LOOKS_PER_SECOND = 10
-"""What the workers may allocate meanwhile: every two seconds they tell the control thread what they have counted, which is 13
-allocations. A round has 500 requests or sessions at the least, so one allocation for each, or for each fourth, is seen, unless
-the machine takes half a minute for them."""
+"""What the workers may allocate meanwhile: every two seconds they tell the control thread what they have counted, which
+is 13 allocations. A round has 500 requests or sessions at the least, so one allocation for each, or for each fourth, is
+seen, unless the machine takes half a minute for them."""
 
 
 def answering(answer: bytes) -> Handler:
@@ -68,8 +68,8 @@ class Allocations(WebCase):
             "LD_PRELOAD": str(self.library), "ALLOCATION_COUNT_FILE": str(file)})
         opened = self.enter(file.open("rb"))
         self.counts = self.enter(mmap.mmap(opened.fileno(), 24, prot=mmap.PROT_READ))
-        # The control: the admin channel allocates for each answer, and the workers for what they tell it. Where that is not
-        # seen, a count of 0 says nothing.
+        # The control: the admin channel allocates for each answer, and the workers for what they tell it. Where that is
+        # not seen, a count of 0 says nothing.
         before = self.allocations(), self.allocations_of_workers()
         for _ in range(10):
             door.status()
@@ -84,8 +84,8 @@ class Allocations(WebCase):
         return struct.unpack_from("Q", self.counts, 16)[0]
 
     def assertSteady(self, work: Callable[[], int]) -> None:
-        """Soon there is a round in which the workers allocate nothing, or no more than the work tolerates, and what they
-        have counted takes. Whatever allocates for each request has none; what is only warming up has."""
+        """Soon there is a round in which the workers allocate nothing, or no more than the work tolerates, and what
+        they have counted takes. Whatever allocates for each request has none; what is only warming up has."""
         work()
         counts = []
         for _ in range(ROUNDS):

@@ -224,7 +224,8 @@ class Output(Case):
 class Terminal(Case):
     def on_terminal(self, door: harness.FrontDoor, *arguments: str, environment: dict[str, str] | None = None,
                     meanwhile=lambda text: None) -> tuple[int, str]:
-        """Runs bgproxyctl on a terminal and returns its exit code and what it wrote. `meanwhile` is told of it as it comes."""
+        """Runs bgproxyctl on a terminal and returns its exit code and what it wrote, of which `meanwhile` is told as it
+        comes."""
         ours, theirs = pty.openpty()
         env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm-256color"}
         process = subprocess.Popen([harness.BGPROXYCTL, "--socket", door.admin_path, *arguments], stdin=theirs,

@@ -1031,8 +1031,9 @@ class Served(DeployCase):
                 blue.push()
                 with Client(server.address) as client:
                     self.assertEqual(client.get(f"/{self.PAGES[1]}"), page(number), "live when the push returns")
-                wait_until(lambda: all(number in each[-50:] or not client.is_alive() for each, client in zip(seen, clients)),
-                           "both clients have it")
+                wait_until(
+                    lambda: all(number in each[-50:] or not client.is_alive() for each, client in zip(seen, clients)),
+                    "both clients have it")
         finally:
             stop.set()
         for client, each in zip(clients, seen):

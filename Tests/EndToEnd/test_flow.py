@@ -92,8 +92,8 @@ class Flow(Case):
         lively_client = self.open_session(door.address("lively"), "blue")
 
         def latency() -> float:
-            """The least of many questions and answers: what others do on this machine adds to most of them, and what the
-            front door does for stalled pairs to all."""
+            """The least of many questions and answers: what others do on this machine adds to most of them, and what
+            the front door does for stalled pairs to all."""
             times = []
             for _ in range(300):
                 began = time.monotonic()

@@ -172,7 +172,8 @@ class Gate(HealthCase):
         door = self.door(blue, green, health=QUICK)
         self.known(door)
         gone = f"{self.folder()}/gone"
-        process = door.start_ctl("switch", "green", "--handover", "--during", f"while [ ! -e {gone} ]; do sleep 0.02; done")
+        process = door.start_ctl(
+            "switch", "green", "--handover", "--during", f"while [ ! -e {gone} ]; do sleep 0.02; done")
         harness.wait_until(lambda: door.status()["phase"] == "holding", "it holds")
         green.stop_listening()
         self.wait_health(door, "green", False)

@@ -206,8 +206,8 @@ class Release(HoldCase):
         self.assertEqual([names[sock] for sock in blue.connections], list(range(400)))
 
     def test_a_hold_time_that_ends_while_they_go_on_does_not_let_all_loose(self) -> None:
-        """A server with a short backlog, which speaks first: what overruns it is never greeted. It takes its time to speak,
-        so that no more than 800 go on in a second."""
+        """A server with a short backlog, which speaks first: what overruns it is never greeted. It takes its time to
+        speak, so that no more than 800 go on in a second."""
         slow = harness.listening(backlog=64)
         self.addCleanup(slow.close)
         accepted: queue.SimpleQueue[tuple[float, socket.socket]] = queue.SimpleQueue()

@@ -51,7 +51,7 @@ class SentAgain(EdgeCase):
             client.sock.sendall(part)
             client.sock.close()
             door.wait_sessions(0)
-        wait_until(lambda: all(read[-1:] == [b""] for read in reads), "each backend connection has been told of the end")
+        wait_until(lambda: all(read[-1:] == [b""] for read in reads), "each backend connection is told of the end")
 
     def test_a_request_whose_client_has_half_closed_is_sent_again_with_its_end(self) -> None:
         blue, green = self.colors()
@@ -335,8 +335,8 @@ class StalledReaders(EdgeCase):
         return door.get("/v1/sessions")["sessions"][0]["bytesOut"]
 
     def door_with(self, size: int, behind: bytes, log: list[tuple[int, bytes]]) -> harness.FrontDoor:
-        """/big is so long, and something comes behind it: bytes that nobody asked for, or, where there are none, FIN. When
-        that has been sent `self.has_done` is set."""
+        """/big is so long, and something comes behind it: bytes that nobody asked for, or, where there are none, FIN.
+        When that has been sent `self.has_done` is set."""
         numbers = iter(range(1, 100))
         has_done = self.has_done = threading.Event()
 

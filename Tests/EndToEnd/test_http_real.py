@@ -128,8 +128,8 @@ class Curl(WebCase):
         self.assertEqual(door.sessions("blue"), 1, "in its midst")
         go_on.set()
         self.on_one_connection(process, "200")
-        self.assertEqual([self.color_of_body(body) for body in (reader.result(), *(file.read_bytes() for file in files[1:]))],
-                         ["blue", "green", "green"])
+        bodies = [reader.result(), *(file.read_bytes() for file in files[1:])]
+        self.assertEqual([self.color_of_body(body) for body in bodies], ["blue", "green", "green"])
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["moved"]), (1, 1))
 
@@ -147,8 +147,9 @@ class Curl(WebCase):
                 source.write_bytes(bodies[number])
         go_on = self.write_later(self.pipe(sources[waits].name), bodies[waits])
         process = self.curl(*(
-            [*options, *(length if number == waits else []), "-T", str(source), "-o", str(self.place / f"answer{number}"),
-             f"http://{door.address()}/put/{source.name}"] for number, source in enumerate(sources)))
+            [*options, *(length if number == waits else []), "-T", str(source), "-o",
+             str(self.place / f"answer{number}"), f"http://{door.address()}/put/{source.name}"]
+            for number, source in enumerate(sources)))
         self.wait_requests(door, "blue", waits + 1)
         self.assertEqual(door.switch("green")["active"], "green")
         go_on.set()
@@ -351,8 +352,8 @@ class Browser(WebCase):
                  "function broken(name) { failed.push(name); }",
                  "</script>"]
         for number in range(self.COUNT):
-            # The second half of them waits for the switch, and with it the rest of the page: a browser has no more than six
-            # requests to a server under way.
+            # The second half of them waits for the switch, and with it the rest of the page: a browser has no more than
+            # six requests to a server under way.
             query = "wait=0.01" if number < self.COUNT // 2 else "wait=0.01&until=go"
             for name, tag in ((f"c{number}.css", f'<link rel="stylesheet" href="c{number}.css?{query}"'),
                               (f"s{number}.js", f'<script src="s{number}.js?{query}"')):
