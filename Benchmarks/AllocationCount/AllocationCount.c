@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -21,6 +23,8 @@
 struct counts {
   _Atomic uint64_t allocations;
   _Atomic uint64_t frees;
+  // Those of threads whose name begins with `worker-`; counted where others read it.
+  _Atomic uint64_t allocations_of_workers;
 };
 
 static struct counts own;
@@ -50,6 +54,10 @@ extern void __libc_free(void *);
 static void note_allocation(void) {
   struct counts *now = atomic_load_explicit(&counts, memory_order_acquire);
   atomic_fetch_add_explicit(&now->allocations, 1, memory_order_relaxed);
+  if (now == &own) return;
+  char name[16];
+  prctl(PR_GET_NAME, name);
+  if (strncmp(name, "worker-", 7) == 0) atomic_fetch_add_explicit(&now->allocations_of_workers, 1, memory_order_relaxed);
 }
 
 static void note_free(void) {

@@ -76,7 +76,7 @@ extension Worker {
     guard let order = drainOrder else { return }
     if loop.now >= order.deadline {
       // What does not fit in the budget is cut in the ticks that follow, with other sessions' turns in between.
-      let isCut = cutRemaining()
+      let isCut = cutRemaining(hadSpread: order.spreadStart < order.deadline)
       let next = loop.now.advanced(milliseconds: isCut ? Self.spreadStep : 1)
       if drainingSessions > 0 { drainTimer = loop.timers.arm(at: next, Fixture.drainTimer) }
       return
@@ -108,14 +108,19 @@ extension Worker {
     }
   }
 
-  /// Resets what is left, from where the last step ended; false where there may be more.
-  private mutating func cutRemaining() -> Bool {
+  /// Ends what is left, from where the last step ended; false where there may be more. What is quiet still ends with FIN,
+  /// for it is here only where this worker is late: the spread would have closed it.
+  private mutating func cutRemaining(hadSpread: Bool) -> Bool {
     var budget = Self.cutBudget
     for _ in 0..<sessions.highWater {
       drainCursor = drainCursor + 1 < sessions.highWater ? drainCursor + 1 : 0
       guard let token = sessions.token(at: drainCursor), sessions[token].phase != .closing, isDraining(token)
       else { continue }
-      requestClose(token, .cut, resets: true)
+      if hadSpread, sessions[token].isQuiet(at: loop.now) {
+        requestClose(token, .spread, resets: false)
+      } else {
+        requestClose(token, .cut, resets: true)
+      }
       budget -= 1
       if budget == 0 { return false }
     }

@@ -717,7 +717,7 @@ class FrontDoor:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the front door did not end within {timeout:g} s\n{self.tail()}") from None
         self._end_is_known = True
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         self.check_no_trap()
         return code
 
@@ -726,7 +726,7 @@ class FrontDoor:
         self.process.kill()
         self.process.wait(10)
         self._end_is_known = True
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
 
     def stop(self) -> int:
         """Ends it with its sessions: the first signal drains, the second ends at once."""
@@ -740,7 +740,7 @@ class FrontDoor:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)
         self._end_is_known = True
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         self.check_no_trap()
         return self.process.returncode
 
@@ -895,6 +895,10 @@ class FrontDoor:
             counts.append(len(os.listdir(f"/proc/{self.pid}/fd")))
             time.sleep(0.02)
         return counts[-1] - 2 * self.status()["splice"]["pipes"]
+
+    def wait_descriptors(self, most: int) -> None:
+        """Descriptors of what has ended are closed some time later."""
+        wait_until(lambda: self.descriptors_open() <= most, f"no more than {most} descriptors are open")
 
     def memory(self) -> int:
         """Bytes of its own memory that are resident (not files, not shared)."""
@@ -1089,6 +1093,10 @@ class Case(unittest.TestCase):
         if color:
             self.assertEqual(tag, color)
         return sock
+
+    def assertNotBefore(self, seconds: float, least: float, what: str) -> None:
+        """A time that a scenario names, counted from before it began; whoever looks may be late."""
+        self.assertGreaterEqual(seconds, least * 0.9, f"{what}: too early")
 
     def assertAfter(self, seconds: float, least: float, what: str, above: float = SLACK) -> None:
         """A time that a scenario names: never earlier (10 % off at most), later only by what a busy machine adds."""

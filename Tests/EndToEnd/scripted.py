@@ -64,9 +64,8 @@ def sha(data: bytes) -> str:
 class WebBackend(Backend):
     """Answers with its name, or as the path asks for. `log` has each request: number of the connection, method, path."""
 
-    def __init__(self, name: str, idle_close: float | None = None, **options: Any):
+    def __init__(self, name: str, **options: Any):
         self.name = name
-        self.idle_close = idle_close
         self.log: list[tuple[int, str, str]] = []
         self.gate = threading.Event()
         """Requests for /gate are answered when it is set."""
@@ -83,12 +82,10 @@ class WebBackend(Backend):
     def serve(self, sock: socket.socket) -> None:
         number = self.connections.index(sock)
         while True:
-            sock.settimeout(self.idle_close)
             try:
                 head = read_head(sock)
-            except (Closed, TimeoutError):
+            except Closed:
                 return
-            sock.settimeout(None)
             method, path, _ = head.start.split(" ")
             self.log.append((number, method, path))
             if not self.answer(sock, method, path, head):

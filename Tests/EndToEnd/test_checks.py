@@ -79,7 +79,7 @@ class Checks(CheckCase):
                 "switch", "green", "--before", f"sleep 1000 & echo $! >{self.trace}.part; mv {self.trace}.part {self.trace}; wait")
             wait_until(self.trace.exists, "the check runs")
             process.send_signal(number)
-            self.assertEqual(process.wait(10), code)
+            self.assertEqual(process.wait(harness.PATIENCE), code)
             process.communicate()
             child = Path(f"/proc/{self.trace.read_text().strip()}")
             wait_until(lambda: not child.exists() or "\nState:\tZ" in (child / "status").read_text(), "its child has ended")
@@ -157,10 +157,11 @@ class Waiting(CheckCase):
 
     def test_a_front_door_that_is_killed_comes_back_into_its_bake(self) -> None:
         door = self.door()
-        process = door.start_ctl("switch", "green", "--bake", "2s", "--wait")
+        process = door.start_ctl("switch", "green", "--bake", "4s", "--wait")
         # It has had its answer: a front door that is killed before that leaves its operator without one.
         self.assertIn("baking green", process.stderr.readline())
         door.kill()
+        self.assertIn("trial", json.loads(door.state_file.read_text()), "in its bake")
         door.start()
         output, errors = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 0, output + errors)

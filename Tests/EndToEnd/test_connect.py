@@ -17,11 +17,11 @@ class Connect(Case):
 
     def test_15_refused_the_client_is_reset_at_once_and_counted(self) -> None:
         green = self.enter(harness.Backend())
-        door = self.front_door([f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"], green.address)
+        # At once, not at a timeout: none is as short as the client's patience.
+        door = self.front_door([f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"], green.address,
+                               timeouts={"connect": "5m", "idle": "1h"})
         for number in range(1, 21):
-            began = time.monotonic()
             self.assertEqual(fate(door.address()), "reset")
-            self.assertLess(time.monotonic() - began, 2, "at once, not at a timeout")
             wait_until(lambda: self.failures(door) >= number, "it is counted")
         door.wait_sessions(0)
 
@@ -40,12 +40,13 @@ class Connect(Case):
                 self.assertEqual(harness.read_all(client), b"early")
 
     def test_16_black_holed_ends_at_the_connect_timeout(self) -> None:
+        """Which is longer than where none is set, so that one which is not heeded ends it too early."""
         with BlackHole() as hole:
-            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "2s"})
+            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "6s"})
             began = time.monotonic()
             with connect(door.address()) as client:
                 how = end_of(client)
-                self.assertAfter(time.monotonic() - began, 2.0, "the connect timeout", above=0.8)
+                self.assertNotBefore(time.monotonic() - began, 6.0, "the connect timeout")
                 self.assertEqual(how, "reset")
             wait_until(lambda: self.failures(door) == 1, "it is counted")
             door.wait_sessions(0)
@@ -75,8 +76,8 @@ class Connect(Case):
 
     def test_18_backlog_full_for_a_while_the_client_is_served_when_there_is_room(self) -> None:
         with BlackHole() as hole:
-            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "15s"})
-            clients = [self.client(door.address()) for _ in range(5)]
+            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "90s"})
+            clients = [self.client(door.address(), timeout=90) for _ in range(5)]
             for client in clients:
                 client.sendall(b"hello\n")
             door.wait_sessions(5)
@@ -93,25 +94,24 @@ class Connect(Case):
             for client in clients:
                 reset(client)
             door.wait_sessions(0)
-            wait_until(lambda: door.descriptors_open() <= before, "every descriptor is free again")
+            door.wait_descriptors(before)
 
     def test_19_client_closes_while_the_connect_is_under_way(self) -> None:
         """A FIN could be a half-close, so the session may wait for its target, but no longer than the timeout."""
         with BlackHole() as hole:
-            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "3s"})
+            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "1s"})
             before = door.descriptors_open()
-            clients = [connect(door.address()) for _ in range(50)]
-            door.wait_sessions(50)
-            for client in clients:
-                client.sendall(b"question")
-                client.close()
+            for _ in range(50):
+                with connect(door.address()) as client:
+                    client.sendall(b"question")
+            wait_until(lambda: self.failures(door) == 50, "each was there, and has not got through")
             door.wait_sessions(0)
-            wait_until(lambda: door.descriptors_open() <= before, "every descriptor is free again")
+            door.wait_descriptors(before)
 
     def test_19_question_and_half_close_while_the_connect_is_under_way_are_answered(self) -> None:
         with BlackHole() as hole:
-            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "15s"})
-            with connect(door.address()) as client:
+            door = self.front_door(hole.address, f"127.0.0.1:{free_port()}", timeouts={"connect": "90s"})
+            with connect(door.address(), timeout=90) as client:
                 client.sendall(b"question")
                 client.shutdown(socket.SHUT_WR)
                 door.wait_sessions(1)
@@ -181,5 +181,6 @@ class SlowServers(Case):
             with connect(address, timeout=90) as client:
                 self.assertTrue(harness.says_back(client, b"question %d" % number))
 
-        for task in [Task(ask, number) for number in range(25)]:
+        # Two tries more than three bursts need, where the server was not there to make room.
+        for task in [Task(ask, number) for number in range(15)]:
             task.result()

@@ -37,16 +37,16 @@ class Demo(Case):
 
             wait_until(is_up, "the demo answers")
             self.assertIn("App v2", self.get(8081))
-            text = (folder / "output").read_text()
             for word in ("bgproxyctl switch green", "http://127.0.0.1:8080"):
-                self.assertIn(word, text)
+                wait_until(lambda: word in (folder / "output").read_text(), f"it says {word}")
             self.assertEqual(harness.ctl("--socket", f"{folder}/admin/demo.sock", "switch", "green").returncode, 0)
             self.assertIn("App v2", self.get(8080))
             self.assertIn("App v1", self.get(8081))
             self.assertEqual(harness.ctl("--socket", f"{folder}/admin/demo.sock", "rollback").returncode, 0)
             self.assertIn("App v1", self.get(8080))
             process.terminate()
-            self.assertEqual(process.wait(35), 0)
+            # Its drain takes 30 seconds at most.
+            self.assertEqual(process.wait(60), 0)
         finally:
             if process.poll() is None:
                 process.kill()

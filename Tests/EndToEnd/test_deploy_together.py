@@ -43,8 +43,8 @@ class Together(DeployCase):
                 self.assertIn(f"waiting for another deployment to {blue.web_root}: process {hook}; `kill {hook}` on",
                               late.stdout.readline())
                 (self.builds / "open").touch()
-                self.assertEqual(push.wait(30), 0)
-                self.assertEqual(late.wait(30), 1, "its main is not a descendant of what main is by then")
+                self.assertEqual(push.wait(60), 0)
+                self.assertEqual(late.wait(60), 1, "its main is not a descendant of what main is by then")
                 self.assertIn("rejected", late.stdout.read())
         self.assertLive(blue, "App v2\n", first)
         rival.push("--force")
@@ -90,7 +90,7 @@ class Together(DeployCase):
             build = self.wait_for("began")
             os.kill(int((blue.releases / ".build.lock").read_text().partition("-")[0]), signal.SIGKILL)
             wait_until(lambda: not is_alive(build), "its build has ended")
-            self.assertEqual(push.wait(30), 1)
+            self.assertEqual(push.wait(60), 1)
             blue.set("build", "")
             self.assertNotIn("waiting", blue.push())
             self.assertLive(blue, "App v1\n", commit)
@@ -111,12 +111,12 @@ class Together(DeployCase):
                 hook = int(re.search(r"process (\d+);", late.stdout.readline())[1])
                 (self.builds / "began").unlink()
                 os.kill(hook, signal.SIGTERM)
-                self.assertEqual(push.wait(30), 1)
-                self.assertFalse(is_alive(build))
+                self.assertEqual(push.wait(60), 1)
+                wait_until(lambda: not is_alive(build), "its build has ended")
                 self.assertEqual((blue.live(), blue.served()), (live, "App v1\n"))
                 self.wait_for("began")
                 (self.builds / "open").touch()
-                self.assertEqual(late.wait(30), 0)
+                self.assertEqual(late.wait(60), 0)
         self.assertLive(blue, "App v3\n")
         self.assertClean(blue)
 
@@ -131,9 +131,9 @@ class Together(DeployCase):
             with rival.pushing() as late:
                 self.assertIn("waiting", late.stdout.readline())
                 os.kill(self.wait_for("waits"), signal.SIGTERM)
-                self.assertEqual(late.wait(30), 1)
+                self.assertEqual(late.wait(60), 1)
             (self.builds / "open").touch()
-            self.assertEqual(push.wait(30), 0)
+            self.assertEqual(push.wait(60), 0)
         self.assertLive(blue, "App v2\n")
         self.assertClean(blue)
 
@@ -157,7 +157,7 @@ class Together(DeployCase):
                 wait_until(lambda: (blue.releases / ".build.lock").read_text().strip() not in ("", first.strip()),
                            "the second push has the lock")
                 (self.builds / "move").touch()
-                self.assertEqual((push.wait(30), late.wait(30)), (0, 1))
+                self.assertEqual((push.wait(60), late.wait(60)), (0, 1))
                 self.assertIn("refused: main has moved meanwhile", late.stdout.read())
         self.assertEqual((self.builds / "built").read_text(), "built\n")
         self.assertLive(blue, "App v2\n", commit)
@@ -225,7 +225,7 @@ class Together(DeployCase):
                             wait_until(lambda: not is_alive(renames), "the release is not renamed")
                             self.assertEqual(blue.served(), "App v1\n")
                             (self.builds / "remove").touch()
-                            self.assertEqual(late.wait(30), 0)
+                            self.assertEqual(late.wait(60), 0)
                 self.assertLive(blue, "App v3\n")
                 self.assertClean(blue)
 
@@ -259,7 +259,7 @@ class Together(DeployCase):
                     (self.builds / name).unlink(missing_ok=True)
                 self.variables |= {"KILL_AT": str(step), "KILL_AFTER": after}
                 with blue.pushing() as push:
-                    code = push.wait(30)
+                    code = push.wait(60)
                 del self.variables["KILL_AT"]
                 killed = (self.builds / "killed").exists()
                 whole = {(blue.web_root / name).read_text() for name in ("index.html", *parts)}

@@ -13,23 +13,37 @@ import harness
 from harness import Case, Herd, Task, check_receipt, connect, end_of, port_of, says_back, session, wait_until
 
 
-def trickle(seconds: float) -> harness.Handler:
-    """Sends a block every 20 ms for so long, then its hash's input ends: a transfer that is never quiet."""
+def flood(sock: socket.socket) -> None:
+    """Sends as fast as it is read: while a reader takes its time, bytes are queued, so the session is never quiet."""
+    sock.sendall(b"blue\n")
+    while True:
+        sock.sendall(bytes(1 << 16))
 
-    def serve(sock: socket.socket) -> None:
-        sock.sendall(b"blue\n")
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            sock.sendall(b"x" * 4096)
-            time.sleep(0.02)  # the pace of the transfer
-        sock.sendall(b"end")
 
-    return serve
+def sip(client: socket.socket) -> str:
+    """Reads, slowly, to the end; returns how it comes."""
+    # So that little lies behind the end.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    try:
+        while client.recv(4096):
+            time.sleep(0.02)  # the pace of the reader
+        return "fin"
+    except ConnectionResetError:
+        return "reset"
 
 
 class Drain(Case):
     def test_34_a_shorter_transfer_completes_and_wait_returns_then(self) -> None:
-        blue = self.enter(harness.Backend(trickle(2.0)))
+        ends = threading.Event()
+
+        def serve(sock: socket.socket) -> None:
+            sock.sendall(b"blue\n")
+            while not ends.is_set():
+                sock.sendall(b"x" * 4096)
+                time.sleep(0.02)  # the pace of the transfer
+            sock.sendall(b"end")
+
+        blue = self.enter(harness.Backend(serve))
         green = self.enter(harness.Backend(harness.tagged("green")))
         door = self.front_door(blue.address, green.address)
         client = self.open_session(door.address(), "blue")
@@ -39,14 +53,17 @@ class Drain(Case):
                 return harness.read_all(client)
 
         reader = Task(read)
-        began = time.monotonic()
-        answer = door.ctl("switch", "green", "--wait", "--drain", "30s")
-        took = time.monotonic() - began
-        self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
-        data = reader.result()
-        self.assertTrue(data.endswith(b"end"), "the transfer is whole")
-        self.assertGreater(took, 1.0, "it has waited for the transfer")
-        self.assertLess(took, 15, "and not for the deadline")
+        process = door.start_ctl("switch", "green", "--wait", "--drain", "10m")
+        try:
+            self.assertIn("draining blue: 1 of 1 session", process.stderr.readline())
+            self.assertIsNone(process.poll())
+            ends.set()
+            output, errors = process.communicate(timeout=harness.PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(process.returncode, 0, output + errors)
+        self.assertTrue(reader.result().endswith(b"end"), "the transfer is whole")
         receipt = door.receipt()
         self.assertEqual((receipt["open"], receipt["ended"], receipt["settled"]), (1, 1, True))
 
@@ -54,13 +71,12 @@ class Drain(Case):
         blue, green = self.colors()
         door = self.front_door(blue.address, green.address)
         client = self.open_session(door.address(), "blue")
-        process = door.start_ctl("switch", "green", "--wait", "--drain", "30s", stderr=subprocess.STDOUT)
+        process = door.start_ctl("switch", "green", "--wait", "--drain", "10m", stderr=subprocess.STDOUT)
         try:
-            began = time.monotonic()
+            # While it drains, not at its end: the client is still there.
             lines = [process.stdout.readline() for _ in range(3)]
             self.assertTrue(all(lines), lines)
             self.assertNotIn("\x1b", "".join(lines))
-            self.assertLess(time.monotonic() - began, 15, "while it drains, not at its end")
             client.close()
             output, errors = process.communicate(timeout=20)
             self.assertEqual((process.returncode, errors), (0, None), output)
@@ -69,19 +85,11 @@ class Drain(Case):
             process.wait()
 
     def test_35_a_longer_transfer_is_cut_at_the_deadline_and_counted(self) -> None:
-        blue = self.enter(harness.Backend(trickle(20.0)))
+        blue = self.enter(harness.Backend(flood))
         green = self.enter(harness.Backend(harness.tagged("green")))
         door = self.front_door(blue.address, green.address, drain={"timeout": "30s", "spread": "1s"})
         clients = [self.open_session(door.address(), "blue") for _ in range(5)]
-
-        def read_to_end(client: socket.socket) -> tuple[str, float]:
-            try:
-                harness.read_all(client)
-                return "fin", time.time()
-            except ConnectionResetError:
-                return "reset", time.time()
-
-        readers = [Task(read_to_end, client) for client in clients]
+        readers = [Task(lambda client=client: (sip(client), time.time())) for client in clients]
         answer = Task(door.ctl, "switch", "green", "--wait", "--drain", "3s")
         ends = [reader.result() for reader in readers]
         result = answer.result()
@@ -91,7 +99,6 @@ class Drain(Case):
         for how, when in ends:
             self.assertEqual(how, "reset")
             self.assertGreater(when - deadline, -0.1, "not before the deadline")
-            self.assertLess(when - deadline, 0.1 + 0.5, "at the deadline; 0.5 s for a busy machine")
         self.assertEqual((receipt["open"], receipt["cut"], receipt["spread"], receipt["ended"]), (5, 5, 0, 0))
         self.assertTrue(receipt["settled"])
 
@@ -102,21 +109,19 @@ class Drain(Case):
         with Herd(door.address(), count) as herd:
             switched = time.monotonic()
             door.switch("green")
-            answered = time.monotonic()
-            herd.watch(30)
+            herd.watch(60)
             self.assertEqual(len(herd.closed), count)
-            times = [when - switched for when, _ in herd.closed]
+            times = sorted(when - switched for when, _ in herd.closed)
             self.assertEqual({how for _, how in herd.closed}, {"fin"})
-            late = answered - switched + harness.SLACK
-            self.assertGreater(min(times), 12 - spread - 0.2, "untouched before the spread")
-            self.assertLess(max(times), 12 + late)
-            # Of twelve slices none has more than double its share, and the middle ones have at least half of it.
-            share = count / 12
-            slices = [0] * 13
-            for when in times:
-                slices[max(0, min(12, int((when - (12 - spread)) / (spread / 12))))] += 1
-            self.assertLess(max(slices), 2 * share, slices)
-            self.assertGreater(min(slices[1:10]), share / 2, slices)
+            self.assertGreater(times[0], 12 - spread - 0.2, "untouched before the spread")
+            # Whoever looks or closes may be late, and nobody is early: at each moment no more have been closed than the
+            # straight line allows, give or take a twelfth.
+            for index, when in enumerate(times):
+                allowed = count * (when - (12 - spread)) / spread + count / 12
+                self.assertLessEqual(index, allowed, f"so many were closed after {when:.2f} s")
+            # And not all at its end: a pause of four seconds would leave four slices of twelve.
+            slices = {int((when - (12 - spread)) / (spread / 12)) for when in times}
+            self.assertGreaterEqual(len(slices), 4, slices)
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["spread"], receipt["cut"], receipt["ended"]), (count, count, 0, 0))
 
@@ -138,12 +143,11 @@ class Drain(Case):
             kind = harness.read_line(sock)
             sock.sendall(b"ok\n")
             match kind:
-                case b"busy\n":
-                    while True:
-                        sock.sendall(b"x" * 100)
-                        time.sleep(0.05)  # the pace of the transfer
-                case b"short\n": time.sleep(0.5)  # the server's time to answer
+                case b"busy\n": flood(sock)
+                case b"short\n": answers.wait(harness.PATIENCE)
                 case _: harness.keep(sock)
+
+        answers = threading.Event()
 
         blue, green = self.enter(harness.Backend(serve)), self.enter(harness.Backend(harness.tagged("green")))
         door = self.front_door(blue.address, green.address, drain={"timeout": "4s", "spread": "2s"})
@@ -158,28 +162,48 @@ class Drain(Case):
         quiet = [begin(b"quiet") for _ in range(4)]
         busy = [begin(b"busy") for _ in range(5)]
         leaving = [begin(b"quiet") for _ in range(6)]
-        for client in short:
-            Task(lambda client=client: (harness.read_all(client), client.close()))
-        door.switch("green")
-        opened = door.receipt()["open"]
+        for client in busy:
+            Task(sip, client)
+        door.switch("green", drain="10m")
         for client in leaving:
             harness.reset(client)
+        answers.set()
+        for client in short:
+            self.assertEqual(harness.read_all(client), b"")
+            client.close()
+        wait_until(lambda: door.receipt()["ended"] == len(leaving) + len(short), "those who leave have left")
+        # Back and forth again, for the short drain: the books of the first switch are closed with those that returned.
+        door.rollback()
+        first = door.history()[0]
+        self.assertEqual((first["open"], first["ended"], first["returned"]), (18, 9, 9))
+        door.switch("green")
         receipt = door.settled()
-        self.assertEqual((receipt["spread"], receipt["cut"]), (len(quiet), len(busy)))
-        self.assertEqual(receipt["ended"], opened - len(quiet) - len(busy))
-        self.assertGreaterEqual(opened, 15)
-        self.assertLessEqual(opened, 15 + len(short))
+        self.assertEqual((receipt["open"], receipt["spread"], receipt["cut"], receipt["ended"]),
+                         (9, len(quiet), len(busy), 0))
+
+    def test_37_quiet_sessions_end_with_fin_though_the_front_door_comes_late_to_the_end_of_their_drain(self) -> None:
+        blue, green = self.colors()
+        door = self.front_door(blue.address, green.address, drain={"timeout": "3s", "spread": "1s"})
+        clients = [self.open_session(door.address(), "blue") for _ in range(20)]
+        deadline = harness.wall_time(door.switch("green")["drain"]["deadline"])
+        door.signal(signal.SIGSTOP)
+        wait_until(lambda: time.time() > deadline + 0.2, "the deadline has passed", pause=0.05)
+        door.signal(signal.SIGCONT)
+        self.assertEqual({end_of(client) for client in clients}, {"fin"})
+        receipt = door.settled()
+        self.assertEqual((receipt["open"], receipt["spread"], receipt["cut"]), (20, 20, 0))
 
     def test_38_extend_gives_more_time(self) -> None:
         blue, green = self.colors()
-        door = self.front_door(blue.address, green.address, drain={"timeout": "3s", "spread": "1s"})
+        # Until its end, with a spread of a second, there is time to extend it.
+        door = self.front_door(blue.address, green.address, drain={"timeout": "4s", "spread": "1s"})
         client = self.open_session(door.address(), "blue")
         began = time.monotonic()
         first = door.switch("green")["drain"]["deadline"]
-        answer = door.ctl("drain", "--extend", "3s")
+        answer = door.ctl("drain", "--extend", "2s")
         self.assertEqual(answer.returncode, 0, answer.stderr)
         second = door.status()["drain"]["deadline"]
-        self.assertAlmostEqual(harness.wall_time(second) - harness.wall_time(first), 3.0, delta=0.1)
+        self.assertAlmostEqual(harness.wall_time(second) - harness.wall_time(first), 2.0, delta=0.1)
         client.settimeout(30)
         self.assertEqual(end_of(client), "fin")
         self.assertGreater(time.monotonic() - began, 5.0 - 0.2, "not before the new spread")
@@ -249,7 +273,8 @@ class Drain(Case):
         blue, other = self.color_peers()
         green = self.enter(harness.Peer("serve", "green", "echo"))
         dead = self.enter(harness.Peer("serve", "spare", "echo"))
-        door = self.front_door([blue.address, other.address], [green.address, dead.address])
+        door = self.front_door([blue.address, other.address], [green.address, dead.address],
+                               drain={"timeout": "10m", "spread": "0s"})
         address = door.address()
 
         def compare() -> None:
@@ -264,7 +289,7 @@ class Drain(Case):
                 total = sum(status["colors"][color]["sessions"] for color in ("blue", "green"))
                 return said == seen and total == clients == sum(said.values())
 
-            wait_until(agrees, "status and the kernel agree", timeout=10)
+            wait_until(agrees, "status and the kernel agree")
 
         sessions = [session(address)[0] for _ in range(40)]
         compare()
@@ -337,18 +362,17 @@ class Stalled(Case):
             harness.keep(sock)
 
         blue, green = self.enter(harness.Backend(serve)), self.enter(harness.Backend(harness.tagged("green")))
-        door = self.front_door(blue.address, green.address, drain={"timeout": "12s", "spread": "6s"})
+        door = self.front_door(blue.address, green.address, drain={"timeout": "14s", "spread": "7s"})
         client = self.open_session(door.address(), "blue")
-        switched = time.monotonic()
-        door.switch("green")
+        deadline = harness.wall_time(door.switch("green")["drain"]["deadline"])
 
         def read() -> tuple[int, str]:
             begin.wait(30)
             return harness.receive_hash(client)
 
         reader = Task(read)
-        # The client reads only when the spread has begun.
-        wait_until(lambda: time.monotonic() - switched > 6.5, "the spread has begun", pause=0.05)
+        # The client reads only when the spread has begun. It has most of that for what it was to have read long ago.
+        wait_until(lambda: time.time() > deadline - 6.9, "the spread has begun", pause=0.05)
         begin.set()
         self.assertEqual(reader.result(), (size, digest))
         receipt = door.settled()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import statistics
 import threading
 import time
 
@@ -93,13 +92,14 @@ class Flow(Case):
         lively_client = self.open_session(door.address("lively"), "blue")
 
         def latency() -> float:
-            """The median of many questions and answers."""
+            """The least of many questions and answers: what others do on this machine adds to most of them, and what
+            the front door does for stalled pairs to all."""
             times = []
             for _ in range(300):
                 began = time.monotonic()
                 self.assertTrue(harness.says_back(lively_client))
                 times.append(time.monotonic() - began)
-            return statistics.median(times)
+            return min(times)
 
         before, memory = latency(), door.memory()
         address = door.address("stalled")
@@ -115,7 +115,7 @@ class Flow(Case):
                     break
         door.wait_sessions(1001)
         after = latency()
-        self.assertLess(after, 10 * before + 0.005, "the median latency of a lively session")
+        self.assertLess(after, 10 * before + 0.005, "the latency of a lively session")
         # Each holds at most a buffer a direction.
         self.assertLess(door.memory() - memory, 1000 * 2 * 80 * 1024)
         began = door.cpu_seconds()

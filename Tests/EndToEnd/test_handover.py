@@ -20,13 +20,16 @@ class HandoverCase(WebCase):
         self.blue, self.green = self.python("blue", V1), self.python("green", V2)
         return self.http_door(self.blue, self.green, preview="127.0.0.1:0", **settings)
 
-    def busy(self, door: FrontDoor, seconds: float, color: str = "blue") -> Client:
-        """A client that waits for an answer which takes so long."""
+    def busy(self, door: FrontDoor, color: str = "blue") -> Client:
+        """A client that waits for an answer which runs until the test lets it go."""
         client = self.asker(door.address())
         before = door.status()["colors"][color]["requests"]
-        client.ask(f"/?wait={seconds}")
+        client.ask("/?until=go")
         self.wait_requests(door, color, before + 1)
         return client
+
+    def let_go(self) -> None:
+        (self.place / "go").touch()
 
     def start_handover(self, door: FrontDoor, *options: str, to: str = "green") -> subprocess.Popen[str]:
         process = door.start_ctl("switch", to, "--handover", *options)
@@ -85,37 +88,37 @@ class NeverBoth(HandoverCase):
         users = 6
         pool = self.peer("urllib3", door.address(), str(users), library="urllib3")
         load = subprocess.Popen(
-            ["wrk", "-t1", "-c16", "-d6s", "--timeout", "30s", f"http://{door.address()}/?wait=0.02"],
+            ["wrk", "-t1", "-c16", "-d10m", "--timeout", "30s", f"http://{door.address()}/?wait=0.02"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(self.end_process, load)
         self.wait_requests(door, "blue", 100)
-        changes = 0
-        while load.poll() is None and changes < harness.scaled(8, 40):
-            color = ("green", "blue")[changes % 2]
+        for turn in range(harness.scaled(8, 40)):
+            color = ("green", "blue")[turn % 2]
             answer = door.ctl("switch", color, "--handover")
             self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
             receipt = door.receipt()
             self.assertEqual((receipt["to"], receipt["spread"], receipt["cut"]), (color, 0, 0))
             self.assertEqual(receipt["open"], receipt["moved"], "all clients keep their connections")
-            changes += 1
             self.wait_requests(door, color, door.status()["colors"][color]["requests"] + 100)
+        load.send_signal(signal.SIGINT)
         requests, errors = self.wrk_result(load)
         self.assertEqual(sum(errors.values()), 0, f"{errors} of {requests}")
         told = pool.finish()
         self.assertEqual([request for request in told["requests"] if request[3]], [])
         self.assertEqual(told["connections"], users)
-        self.assertGreaterEqual(changes, 4)
         self.check_no_overlap(self.blue.finish()["requests"], self.green.finish()["requests"])
 
     def test_with_tcp_the_sessions_of_both_colors_never_overlap_and_nothing_fails(self) -> None:
         logs: dict[str, list] = {"blue": [], "green": []}
 
         def logged(color: str) -> harness.Handler:
-            greet = harness.tagged(color)
-
             def serve(sock) -> None:
+                """As an echo that greets; it has ended before the front door can know of it."""
                 began = time.monotonic()
                 try:
-                    greet(sock)
+                    sock.sendall(f"{color}\n".encode())
+                    while data := sock.recv(65536):
+                        sock.sendall(data)
                 finally:
                     logs[color].append((began, time.monotonic()))
 
@@ -160,29 +163,33 @@ class NeverBoth(HandoverCase):
         door = self.http()
         idle = [self.asker(door.address()) for _ in range(8)]
         self.assertEqual({client.get() for client in idle}, {V1})
-        running = self.busy(door, 1)
+        running = self.busy(door)
         began = time.monotonic()
         process = self.start_handover(door, "--reason", "two databases")
         held = self.held_askers(door, 5)
+        all_held = time.monotonic()
+        time.sleep(0.3)  # of what is counted, a part that is known
+        least = time.monotonic() - all_held
+        self.let_go()
         code, text = self.outcome(process)
         self.assertEqual(code, 0, text)
         self.assertEqual((running.answer().text, self.answers(held)), (V1, {V2}))
         self.assertEqual({client.get() for client in idle}, {V2}, "on their own connections")
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["moved"], receipt["reason"]), (9, 9, "two databases"))
-        self.assertAfter(receipt["heldMilliseconds"] / 1000, 0.9, "what the slow answer took")
+        self.assertGreaterEqual(receipt["heldMilliseconds"] / 1000, least - 0.01, "what the slow answer took")
         self.assertLess(receipt["heldMilliseconds"] / 1000, time.monotonic() - began)
         self.assertEqual(door.history(), [receipt])
         self.assertIn("held", text)
 
     def test_with_nothing_in_flight_it_is_done_at_once(self) -> None:
-        door = self.http()
+        # All that could end a wait comes after the patience of this test.
+        door = self.http(drain={"timeout": "10m", "spread": "0s"}, timeouts={"hold": "10m"})
         client = self.asker(door.address())
         self.assertEqual(client.get(), V1)
         answer = door.ctl("switch", "green", "--handover")
         self.assertEqual(answer.returncode, 0, answer.stderr)
         self.assertEqual(client.get(), V2)
-        self.assertLess(door.receipt()["heldMilliseconds"], 1000)
         again = door.ctl("switch", "green", "--handover")
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("active already", again.stdout)
@@ -192,10 +199,11 @@ class NeverBoth(HandoverCase):
         door = self.http()
         preview = self.asker(door.preview())
         self.assertEqual(preview.get(), V2)
-        running = self.busy(door, 1)
+        running = self.busy(door)
         process = self.start_handover(door)
         self.assertEqual((preview.get(), self.asker(door.preview()).get()), (V2, V2))
         self.assertEqual(door.status()["phase"], "holding", "they were served in it")
+        self.let_go()
         self.assertEqual(self.outcome(process)[0], 0)
         self.assertEqual((running.answer().text, preview.get()), (V1, V1))
 
@@ -203,35 +211,45 @@ class NeverBoth(HandoverCase):
 class GivenUp(HandoverCase):
     """The old color goes on, and no client is lost to it."""
 
+    def planned(self, door: FrontDoor) -> float:
+        """Seconds after which the handover under way will be given up."""
+        hold = door.status()["hold"]
+        return harness.wall_time(hold["until"]) - harness.wall_time(hold["since"])
+
     def check_given_up(self, door: FrontDoor, after: float) -> None:
-        running = self.busy(door, after + 1.5)
+        running = self.busy(door)
         began = time.monotonic()
         process = self.start_handover(door)
         held = self.held_askers(door, 10)
+        self.assertAlmostEqual(self.planned(door), after, delta=0.1, msg="one second before the time is over")
         code, text = self.outcome(process)
-        self.assertAfter(time.monotonic() - began, after, "one second before the time is over")
+        self.assertNotBefore(time.monotonic() - began, after, "the time of the handover")
         self.assertEqual(code, 1, text)
         self.assertIn("1 session", text)
         self.assertIn(self.blue.address, text)
         self.assertIn("busy", text)
         self.assertEqual(self.answers(held), {V1})
+        self.let_go()
         self.assertEqual(running.answer().text, V1, "it was not touched")
         self.check_nothing_happened(door)
-        self.assertEqual(len(door.events("handover-given-up")), 1)
+        door.wait_line(lambda line: harness.event_of(line) == "handover-given-up", what="it is in the log")
+
+    # In four seconds whoever is to be held is.
 
     def test_a_second_before_the_drain_ends_it_is_given_up_naming_what_still_runs(self) -> None:
-        self.check_given_up(self.http(drain={"timeout": "3s", "spread": "1s"}), 2)
+        self.check_given_up(self.http(drain={"timeout": "5s", "spread": "1s"}), 4)
 
     def test_a_second_before_the_hold_time_ends_it_is_given_up_naming_what_still_runs(self) -> None:
-        self.check_given_up(self.http(drain={"timeout": "1m", "spread": "1s"}, timeouts={"hold": "3s"}), 2)
+        self.check_given_up(self.http(drain={"timeout": "1m", "spread": "1s"}, timeouts={"hold": "5s"}), 4)
 
     def test_a_shorter_drain_of_the_command_counts(self) -> None:
         door = self.http(drain={"timeout": "1m", "spread": "1s"})
-        running = self.busy(door, 2)
+        running = self.busy(door)
         began = time.monotonic()
         answer = door.ctl("switch", "green", "--handover", "--drain", "2s")
-        self.assertAfter(time.monotonic() - began, 1.0, "one second before the time is over")
+        self.assertNotBefore(time.monotonic() - began, 1.0, "one second before the time is over")
         self.assertEqual(answer.returncode, 1, answer.stdout)
+        self.let_go()
         self.assertEqual(running.answer().text, V1)
         self.check_nothing_happened(door)
 
@@ -250,18 +268,19 @@ class GivenUp(HandoverCase):
 
     def test_when_the_client_that_asked_is_killed_the_old_color_goes_on(self) -> None:
         door = self.http()
-        running = self.busy(door, 2)
+        running = self.busy(door)
         process = self.start_handover(door)
         held = self.held_askers(door, 5)
         process.send_signal(signal.SIGKILL)
         self.assertEqual(self.answers(held), {V1})
+        self.let_go()
         self.assertEqual(running.answer().text, V1)
         self.check_nothing_happened(door)
         door.wait_line(lambda line: "handover-given-up" in line and "gone" in line, what="the reason is in the log")
 
     def test_a_rollback_gives_it_up(self) -> None:
         door = self.http()
-        running = self.busy(door, 2)
+        running = self.busy(door)
         process = self.start_handover(door)
         held = self.held_askers(door, 5)
         answer = door.ctl("rollback")
@@ -272,23 +291,25 @@ class GivenUp(HandoverCase):
         self.assertEqual(code, 1, text)
         self.assertIn("rollback", text)
         self.assertEqual(self.answers(held), {V1})
+        self.let_go()
         self.assertEqual(running.answer().text, V1)
 
     def test_a_stop_gives_it_up_and_serves_all_that_were_held(self) -> None:
-        door = self.http(drain={"timeout": "20s", "spread": "0s"})
-        running = self.busy(door, 2)
+        door = self.http(drain={"timeout": "1m", "spread": "0s"}, timeouts={"hold": "1m"})
+        running = self.busy(door)
         process = self.start_handover(door)
         held = self.held_askers(door, 5)
         door.signal(signal.SIGTERM)
         code, text = self.outcome(process)
         self.assertEqual(code, 1, text)
         self.assertEqual(self.answers(held), {V1})
+        self.let_go()
         self.assertEqual(running.answer().text, V1)
         self.assertEqual(door.wait_exit(), 0)
 
     def test_a_front_door_that_is_killed_in_it_comes_back_on_the_old_color(self) -> None:
         door = self.http()
-        self.busy(door, 30)
+        self.busy(door)
         process = self.start_handover(door)
         door.kill()
         code, text = self.outcome(process)
@@ -318,14 +339,14 @@ class GivenUp(HandoverCase):
 
 class Forced(HandoverCase):
     def test_with_force_what_still_runs_is_cut_and_the_new_color_serves(self) -> None:
-        door = self.http(drain={"timeout": "3s", "spread": "1s"})
-        running = self.busy(door, 20)
+        door = self.http(drain={"timeout": "5s", "spread": "1s"})
+        running = self.busy(door)
         began = time.monotonic()
         process = self.start_handover(door, "--force")
         held = self.held_askers(door, 5)
         code, text = self.outcome(process)
         self.assertEqual(code, 0, text)
-        self.assertAfter(time.monotonic() - began, 2.0, "a second before the time is over")
+        self.assertNotBefore(time.monotonic() - began, 4.0, "a second before the time is over")
         self.assertEqual(end_of(running.socket), "reset", "an answer that was cut does not look complete")
         self.assertEqual(self.answers(held), {V2})
         receipt = door.settled()
@@ -333,7 +354,7 @@ class Forced(HandoverCase):
 
     def test_with_force_and_tcp_the_sessions_that_stay_are_reset(self) -> None:
         blue, green = self.colors()
-        door = self.front_door(blue.address, green.address, drain={"timeout": "3s", "spread": "1s"})
+        door = self.front_door(blue.address, green.address, drain={"timeout": "5s", "spread": "1s"})
         old = self.open_session(door.address(), "blue")
         process = self.start_handover(door, "--force")
         new = self.client(door.address())
@@ -352,12 +373,14 @@ class During(HandoverCase):
 
     def test_the_command_runs_while_nothing_serves_and_then_the_new_color_does(self) -> None:
         door = self.http()
-        running = self.busy(door, 1)
+        running = self.busy(door)
         begun, go_on = self.place / "begun", self.place / "go-on"
         process = self.start_handover(
             door, "--during", f'echo "$BGPROXY_FROM $BGPROXY_TO" >{begun}.part; mv {begun}.part {begun}; '
                               f"{self.wait_for(go_on)}")
         held = self.held_askers(door, 5)
+        self.assertFalse(begun.exists(), "not while something runs")
+        self.let_go()
         wait_until(begun.exists, "the command runs")
         self.assertEqual(begun.read_text(), "blue green\n")
         # What ran has ended before the command began.
@@ -385,25 +408,26 @@ class During(HandoverCase):
         self.check_nothing_happened(door)
 
     def test_a_command_that_takes_too_long_is_ended_before_the_old_color_goes_on(self) -> None:
-        door = self.http(drain={"timeout": "3s", "spread": "1s"})
-        number, ended = self.place / "pid", self.place / "ended"
+        door = self.http(drain={"timeout": "5s", "spread": "1s"})
+        number, works = self.place / "pid", self.place / "works"
         process = self.start_handover(
-            door, "--during", f"trap 'cut -d\" \" -f1 /proc/uptime >{ended}; exit 1' TERM; echo $$ >{number}; "
-                              "while :; do sleep 0.02; done")
+            door, "--during", f"echo $$ >{number}; while :; do read now rest </proc/uptime; echo $now >>{works}; "
+                              "sleep 0.02; done")
         held = self.held_askers(door, 5)
-        began = time.monotonic()
         code, text = self.outcome(process)
         self.assertEqual(code, 1, text)
-        self.assertLess(time.monotonic() - began, 3 + harness.SLACK)
+        self.assertIn("did not end in time", text)
         self.assertEqual(self.answers(held), {V1})
         self.check_nothing_happened(door)
         self.assertFalse(Path(f"/proc/{number.read_text().strip()}").exists(), "the command has ended")
         since_boot = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
         first = min(began for began, _, _, _ in self.blue.finish()["requests"]) + since_boot
-        self.assertLessEqual(float(ended.read_text()), first, "it works no more when the old color serves again")
+        # What it was about to write when it was ended may be cut.
+        last = float(works.read_text().splitlines()[-2])
+        self.assertLessEqual(last, first, "it works no more when the old color serves again")
 
     def test_a_command_that_does_not_heed_the_signal_is_killed(self) -> None:
-        door = self.http(drain={"timeout": "3s", "spread": "1s"})
+        door = self.http(drain={"timeout": "5s", "spread": "1s"})
         number = self.place / "pid"
         process = self.start_handover(
             door, "--during", f"trap '' TERM; echo $$ >{number}; while :; do sleep 0.02; done")
@@ -451,17 +475,19 @@ class During(HandoverCase):
 
     def test_the_command_does_not_run_where_the_handover_is_given_up_before(self) -> None:
         door = self.http(drain={"timeout": "2s", "spread": "1s"})
-        running = self.busy(door, 2)
+        running = self.busy(door)
         trace = self.place / "trace"
         answer = door.ctl("switch", "green", "--handover", "--during", f"touch {trace}")
         self.assertEqual(answer.returncode, 1, answer.stdout)
+        self.let_go()
         self.assertEqual(running.answer().text, V1)
         self.assertFalse(trace.exists())
         self.check_nothing_happened(door)
 
     def test_with_force_the_command_runs_after_what_ran_was_cut(self) -> None:
-        door = self.http(drain={"timeout": "5s", "spread": "1s"})
-        running = self.busy(door, 30)
+        # Half of the time for what runs, and the other half for the command.
+        door = self.http(drain={"timeout": "8s", "spread": "1s"})
+        running = self.busy(door)
         trace = self.place / "trace"
         process = self.start_handover(door, "--force", "--during", f"touch {trace}")
         held = self.held_askers(door, 5)
@@ -476,7 +502,7 @@ class During(HandoverCase):
 class Refused(HandoverCase):
     def test_another_switch_meanwhile_is_refused_with_a_clear_answer(self) -> None:
         door = self.http()
-        running = self.busy(door, 2)
+        running = self.busy(door)
         process = self.start_handover(door)
         for verb in (("switch", "green"), ("switch", "blue"), ("switch", "green", "--handover"), ("pause",)):
             answer = door.ctl(*verb)
@@ -484,6 +510,7 @@ class Refused(HandoverCase):
             self.assertIn("handover to green is under way", answer.stderr)
         self.assertEqual(door.admin("POST", "/v1/switch", {"to": "green"})[0], 409)
         self.assertEqual(door.status()["phase"], "holding", "none of them has changed it")
+        self.let_go()
         code, text = self.outcome(process)
         self.assertEqual(code, 0, text)
         self.assertEqual(running.answer().text, V1)
@@ -510,7 +537,7 @@ class Refused(HandoverCase):
         door = self.http()
         go_on = self.place / "go-on"
         process = self.start_handover(
-            door, "--during", f"for _ in $(seq 500); do [ -e {go_on} ] && exit; sleep 0.02; done; exit 1")
+            door, "--during", f"while [ ! -e {go_on} ]; do sleep 0.02; done")
         wait_until(lambda: door.status()["hold"]["inFlight"] == 0, "nothing serves")
         for proceed in (True, False):
             status, answer = door.admin("POST", "/v1/switch", {"to": "green", "handover": True, "proceed": proceed})

@@ -50,8 +50,8 @@ class SentAgain(EdgeCase):
             client = self.used(door)
             client.sock.sendall(part)
             client.sock.close()
-            door.wait_sessions(0, timeout=5)
-        self.assertTrue(all(read[-1] == b"" for read in reads), "each backend connection has been told of the end")
+            door.wait_sessions(0)
+        wait_until(lambda: all(read[-1:] == [b""] for read in reads), "each backend connection is told of the end")
 
     def test_a_request_whose_client_has_half_closed_is_sent_again_with_its_end(self) -> None:
         blue, green = self.colors()
@@ -335,8 +335,10 @@ class StalledReaders(EdgeCase):
         return door.get("/v1/sessions")["sessions"][0]["bytesOut"]
 
     def door_with(self, size: int, behind: bytes, log: list[tuple[int, bytes]]) -> harness.FrontDoor:
-        """/big is so long, and something comes behind it: bytes that nobody asked for, or, where there are none, FIN."""
+        """/big is so long, and something comes behind it: bytes that nobody asked for, or, where there are none, FIN.
+        When that has been sent `self.has_done` is set."""
         numbers = iter(range(1, 100))
+        has_done = self.has_done = threading.Event()
 
         def serve(sock: socket.socket) -> None:
             number = next(numbers)
@@ -344,6 +346,9 @@ class StalledReaders(EdgeCase):
                 log.append((number, head.start.encode()))
                 if " /big " in head.start:
                     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size) + behind)
+                    if not behind:
+                        sock.shutdown(socket.SHUT_RDWR)
+                    has_done.set()
                     if not behind:
                         return
                 else:
@@ -369,6 +374,7 @@ class StalledReaders(EdgeCase):
             if self.bytes_out(door) < head + size:
                 continue
             checked += 1
+            self.assertTrue(self.has_done.wait(harness.PATIENCE))
             client.sendall(b"POST /next HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
             threading.Event().wait(0.1)
             read_exactly(client, head + size)

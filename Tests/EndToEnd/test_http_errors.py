@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 
 import harness
-from harness import BlackHole, free_port, port_of, tcp_sockets, wait_until
+from harness import BlackHole, free_port, port_of, wait_until
 from scripted import Client, ScriptedCase
 
 
@@ -69,7 +69,8 @@ class Refusals(ScriptedCase):
 
     def test_504_where_a_backend_does_not_answer_in_time(self):
         blue, green = self.colors()
-        door = self.door(blue, green, timeouts={"idle": "500ms"})
+        # Which counts before the request as well.
+        door = self.door(blue, green, timeouts={"idle": "2s"})
         client = self.client(door)
         client.send("GET", "/gate")
         self.assertEqual(client.answer().status, 504)
@@ -139,5 +140,5 @@ class Refusals(ScriptedCase):
                 self.assertEqual(client.ask().status, 502)
         door.wait_sessions(0)
         wait_until(lambda: not door.get("/v1/sessions")["sessions"], "no session is left")
-        self.assertEqual(door.descriptors_open(), before)
-        self.assertEqual(tcp_sockets(local_port=port_of(door.address()), state="CLOSE_WAIT"), 0)
+        door.wait_descriptors(before)
+        harness.check_no_close_wait(port_of(door.address()))

@@ -14,7 +14,9 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import harness
@@ -37,8 +39,38 @@ class Curl(WebCase):
         command = ["curl"]
         for number, transfer in enumerate(transfers):
             line = "%{http_code} %{local_port} %{num_connects}\\n"
-            command += (["--next"] if number else []) + ["-sS", "--fail", "--max-time", "30", "-w", line, *transfer]
+            command += (["--next"] if number else []) + ["-sS", "--fail", "--max-time", "90", "-w", line, *transfer]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def pipe(self, name: str) -> Path:
+        path = self.place / name
+        os.mkfifo(path)
+        return path
+
+    def read_later(self, pipe: Path) -> tuple[Task, threading.Event]:
+        """Reads what curl writes when the event is set: until then curl stands still in the midst of an answer."""
+        go_on = threading.Event()
+
+        def read() -> bytes:
+            with pipe.open("rb") as stream:
+                go_on.wait(60)
+                return stream.read()
+
+        return Task(read), go_on
+
+    def write_later(self, pipe: Path, data: bytes) -> threading.Event:
+        """Writes the first half, and when the event is set the other: until then curl stands still in an upload."""
+        go_on = threading.Event()
+
+        def write() -> None:
+            with pipe.open("wb") as stream:
+                stream.write(data[:len(data) // 2])
+                stream.flush()
+                go_on.wait(60)
+                stream.write(data[len(data) // 2:])
+
+        Task(write)
+        return go_on
 
     def on_one_connection(self, process: subprocess.Popen[str], status: str | None = None) -> None:
         try:
@@ -58,12 +90,17 @@ class Curl(WebCase):
             self.random_file(color, "data", 256 * KIB)
         door = self.http_door(blue, green)
         files = [self.place / f"copy{number}" for number in range(24)]
-        # So slow that the switch happens in its midst.
-        process = self.curl(*(["--rate", "20/s", "-o", str(file), f"http://{door.address()}/data"] for file in files))
-        self.wait_requests(door, "blue", 5)
+        # In its midst it waits until the switch is made.
+        waits = 8
+        reader, go_on = self.read_later(self.pipe(files[waits].name))
+        process = self.curl(*(["-o", str(file), f"http://{door.address()}/data"] for file in files))
+        self.wait_requests(door, "blue", waits + 1)
         self.assertEqual(door.switch("green")["active"], "green")
+        go_on.set()
         self.on_one_connection(process, "200")
-        self.assertOneChange([self.color_of_body(file.read_bytes()) for file in files])
+        bodies = [reader.result() if number == waits else file.read_bytes() for number, file in enumerate(files)]
+        self.assertEqual([self.color_of_body(body) for body in bodies],
+                         ["blue"] * (waits + 1) + ["green"] * (len(files) - waits - 1))
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["moved"]), (1, 1))
         self.assertEqual(self.requests(door), len(files))
@@ -83,13 +120,16 @@ class Curl(WebCase):
             self.random_file(color, "large", 64 * harness.MIB)
         door = self.http_door(blue, green)
         files = [self.place / f"copy{number}" for number in range(3)]
-        process = self.curl(["--limit-rate", "30M", "-o", str(files[0]), f"http://{door.address()}/large"],
+        reader, go_on = self.read_later(self.pipe(files[0].name))
+        process = self.curl(["-o", str(files[0]), f"http://{door.address()}/large"],
                             *(["-o", str(file), f"http://{door.address()}/"] for file in files[1:]))
-        wait_until(lambda: door.status()["colors"]["blue"]["bytesOut"] > 8 * harness.MIB, "the answer runs")
+        wait_until(lambda: door.status()["colors"]["blue"]["bytesOut"] > 64 * KIB, "the answer runs")
         self.assertEqual(door.switch("green")["active"], "green")
         self.assertEqual(door.sessions("blue"), 1, "in its midst")
+        go_on.set()
         self.on_one_connection(process, "200")
-        self.assertEqual([self.color_of_body(file.read_bytes()) for file in files], ["blue", "green", "green"])
+        bodies = [reader.result(), *(file.read_bytes() for file in files[1:])]
+        self.assertEqual([self.color_of_body(body) for body in bodies], ["blue", "green", "green"])
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["moved"]), (1, 1))
 
@@ -97,22 +137,30 @@ class Curl(WebCase):
         """Each file arrives whole at one color; the one that is under way at the switch, at the old one."""
         door = self.http_door(blue, green)
         sources = [self.place / f"source{number}" for number in range(12)]
+        bodies = [random.Random(number).randbytes(256 * KIB + number) for number in range(len(sources))]
+        # In its midst it waits until the switch is made. A pipe tells no length.
+        waits = 5
+        length = [] if "Transfer-Encoding: chunked" in options else [
+            "-H", "Transfer-Encoding:", "-H", f"Content-Length: {len(bodies[waits])}"]
         for number, source in enumerate(sources):
-            source.write_bytes(random.Random(number).randbytes(256 * KIB + number))
+            if number != waits:
+                source.write_bytes(bodies[number])
+        go_on = self.write_later(self.pipe(sources[waits].name), bodies[waits])
         process = self.curl(*(
-            [*options, "--limit-rate", "2M", "-T", str(source), "-o", str(self.place / f"answer{number}"),
-             f"http://{door.address()}/put/{source.name}"] for number, source in enumerate(sources)))
-        self.wait_requests(door, "blue", 4)
+            [*options, *(length if number == waits else []), "-T", str(source), "-o",
+             str(self.place / f"answer{number}"), f"http://{door.address()}/put/{source.name}"]
+            for number, source in enumerate(sources)))
+        self.wait_requests(door, "blue", waits + 1)
         self.assertEqual(door.switch("green")["active"], "green")
+        go_on.set()
         self.on_one_connection(process)
         colors = []
-        for source in sources:
+        for body, source in zip(bodies, sources):
             found = [color for color in ("blue", "green") if (self.place / color / "put" / source.name).exists()]
             self.assertEqual(len(found), 1, f"{source.name} is at {found}")
-            self.assertEqual(sha256((self.place / found[0] / "put" / source.name).read_bytes()),
-                             sha256(source.read_bytes()))
+            self.assertEqual(sha256((self.place / found[0] / "put" / source.name).read_bytes()), sha256(body))
             colors += found
-        self.assertOneChange(colors)
+        self.assertEqual(colors, ["blue"] * (waits + 1) + ["green"] * (len(sources) - waits - 1))
         self.assertEqual(door.settled()["moved"], 1)
 
     def test_uploads_that_expect_100_continue_arrive_whole_across_a_switch_from_apache_to_nginx(self) -> None:
@@ -192,7 +240,7 @@ class ShortKeepAlive(WebCase):
             pace = random.Random(number)
             with contextlib.closing(http.client.HTTPConnection(door.address(), timeout=harness.PATIENCE)) as client:
                 ports = set()
-                for _ in range(60):
+                while not stop.is_set():
                     client.request("GET", "/")
                     ports.add(client.sock.getsockname()[1])
                     answer = client.getresponse()
@@ -201,14 +249,20 @@ class ShortKeepAlive(WebCase):
                     time.sleep(pace.uniform(0.045, 0.06))
                 return len(ports)
 
+        def idle_closes() -> int:
+            return sum(color["idleCloses"] for color in door.status()["colors"].values())
+
+        stop = threading.Event()
         clients = [Task(ask, number) for number in range(12)]
-        for color in ("green", "blue", "green"):
-            begun = self.requests(door)
-            wait_until(lambda: self.requests(door) > begun + 100, "the clients ask")
-            door.switch(color)
+        try:
+            for color in ("green", "blue", "green"):
+                begun = self.requests(door)
+                wait_until(lambda: self.requests(door) > begun + 200, "the clients ask")
+                door.switch(color)
+            wait_until(lambda: idle_closes() > 20, "Apache has closed")
+        finally:
+            stop.set()
         self.assertEqual({client.result() for client in clients}, {1}, "one connection each")
-        colors = door.status()["colors"]
-        self.assertGreater(colors["blue"]["idleCloses"] + colors["green"]["idleCloses"], 20)
 
 
 class Load(WebCase):
@@ -219,28 +273,32 @@ class Load(WebCase):
         blue = self.nginx("blue", V1)
         door = self.http_door(blue, green)
         clients, count = 32, harness.scaled(40000, 400000)
-        process = subprocess.Popen(
-            ["h2load", "--h1", "-t", "1", "-c", str(clients), "-m", str(depth), "-n", str(count),
-             f"http://{door.address()}/"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        switches = 0
-        try:
-            self.wait_requests(door, "blue", 200)
-            while process.poll() is None:
-                switches += 1
-                door.switch(("green", "blue")[switches % 2 == 0])
-            output, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()
-            process.wait()
-        requests = re.search(r"^requests: (.*)$", output, re.MULTILINE)
-        self.assertIsNotNone(requests, output)
-        self.assertEqual(requests[1], f"{count} total, {count} started, {count} done, {count} succeeded, 0 failed, "
-                                      "0 errored, 0 timeout", f"{switches} switches\n{output}")
-        self.assertRegex(output, rf"status codes: {count} 2xx, 0 3xx, 0 4xx, 0 5xx")
-        colors = door.status()["colors"]
-        self.assertEqual(self.requests(door), count)
-        self.assertGreater(min(colors["blue"]["requests"], colors["green"]["requests"]), 100)
-        self.assertGreater(switches, 5)
+        switches = runs = 0
+
+        def served_least() -> int:
+            return min(color["requests"] for color in door.status()["colors"].values())
+
+        # How many switches come into one run is the machine's matter.
+        while switches <= 10 or served_least() <= 100:
+            runs += 1
+            process = subprocess.Popen(
+                ["h2load", "--h1", "-t", "1", "-c", str(clients), "-m", str(depth), "-n", str(count),
+                 f"http://{door.address()}/"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            try:
+                self.wait_requests(door, "blue", 200)
+                while process.poll() is None:
+                    switches += 1
+                    door.switch(("green", "blue")[switches % 2 == 0])
+                output, _ = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                process.wait()
+            requests = re.search(r"^requests: (.*)$", output, re.MULTILINE)
+            self.assertIsNotNone(requests, output)
+            self.assertEqual(requests[1], f"{count} total, {count} started, {count} done, {count} succeeded, 0 failed, "
+                                          "0 errored, 0 timeout", f"{switches} switches\n{output}")
+            self.assertRegex(output, rf"status codes: {count} 2xx, 0 3xx, 0 4xx, 0 5xx")
+        self.assertEqual(self.requests(door), count * runs)
 
     def test_h2load_in_mode_h1_sees_no_error_across_back_to_back_switches(self) -> None:
         self.h2load(1, self.apache("green", V2))
@@ -253,7 +311,7 @@ class Load(WebCase):
 class WebSockets(WebCase):
     def test_a_websocket_survives_a_switch_until_its_drain_deadline(self) -> None:
         servers = [self.peer("websocket-serve", color, library="websockets") for color in ("blue", "green")]
-        door = self.http_door(*servers, drain={"timeout": "3s", "spread": "1s"})
+        door = self.http_door(*servers, drain={"timeout": "4s", "spread": "0s"})
         client = self.peer("websocket", door.address(), library="websockets")
         self.assertEqual(client.hello["color"], "blue")
         wait_until(lambda: door.status()["colors"]["blue"]["opaque"] == 1, "the session is opaque")
@@ -264,9 +322,8 @@ class WebSockets(WebCase):
         later = self.peer("websocket", door.address(), library="websockets")
         self.assertEqual(later.hello["color"], "green")
         told = json.loads(client.process.stdout.readline())
-        # It is never quiet for a second, so the spread passes it by.
-        self.assertAfter(told["at"] - switched, 3.0, "the drain deadline")
-        self.assertGreater(told["echoed"], 20)
+        self.assertNotBefore(told["at"] - switched, 4.0, "the drain deadline")
+        self.assertGreater(told["last"], switched, "it has spoken after the switch")
         self.assertIn("ConnectionClosed", told["how"])
         receipt = door.settled()
         self.assertEqual((receipt["open"], receipt["cut"], receipt["moved"]), (1, 1, 0))
@@ -295,8 +352,11 @@ class Browser(WebCase):
                  "function broken(name) { failed.push(name); }",
                  "</script>"]
         for number in range(self.COUNT):
-            for name, tag in ((f"c{number}.css", f'<link rel="stylesheet" href="c{number}.css?wait=0.03"'),
-                              (f"s{number}.js", f'<script src="s{number}.js?wait=0.03"')):
+            # The second half of them waits for the switch, and with it the rest of the page: a browser has no more than
+            # six requests to a server under way.
+            query = "wait=0.01" if number < self.COUNT // 2 else "wait=0.01&until=go"
+            for name, tag in ((f"c{number}.css", f'<link rel="stylesheet" href="c{number}.css?{query}"'),
+                              (f"s{number}.js", f'<script src="s{number}.js?{query}"')):
                 end = "></script>" if name.endswith("js") else ">"
                 lines.append(f'{tag} integrity="{integrity(name)}" onerror="broken(\'{name}\')"{end}')
         lines.append("<pre id=result></pre><script>")
@@ -323,6 +383,7 @@ class Browser(WebCase):
             wait_until(lambda: door.status()["colors"]["blue"]["requests"] >= self.COUNT // 2, "the page loads",
                        timeout=60)
             door.switch("green")
+            (self.place / "go").touch()
             output, errors = process.communicate(timeout=60)
         finally:
             with contextlib.suppress(ProcessLookupError):

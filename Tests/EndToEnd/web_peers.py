@@ -19,12 +19,14 @@ import sys
 import threading
 import time
 import urllib.parse
+from pathlib import Path
 
 from peers import say, stopped
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder; takes a body and answers with its length and hash; `?wait=` seconds before the answer."""
+    """Files of a folder; takes a body and answers with its length and hash; `?wait=` seconds before the answer, or
+    `?until=` there is a file of this name beside the folder (a minute at most)."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -46,6 +48,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
         if wait := query.get("wait"):
             time.sleep(float(wait[0]))
+        if until := query.get("until"):
+            file, deadline = Path(self.directory).parent / until[0], time.monotonic() + 60
+            while not file.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def do_GET(self) -> None:
         self.work()
@@ -227,18 +233,18 @@ def websocket(address: str) -> None:
         async with websockets.connect(f"ws://{address}/", ping_interval=None, close_timeout=1) as socket:
             color = await socket.recv()
             say({"color": color})
-            echoed, how = 0, "asked to"
+            last, how = 0.0, "asked to"
             try:
                 while not stop.is_set():
                     message = random.randbytes(random.choice((1, 125, 126, 40000)))
                     await socket.send(message)
                     if await asyncio.wait_for(socket.recv(), 20) != message:
                         raise AssertionError("another message than the one that was sent")
-                    echoed += 1
+                    last = time.monotonic()
                     await asyncio.sleep(0.05)
             except websockets.ConnectionClosed as closed:
                 how = f"{type(closed).__name__}"
-            say({"echoed": echoed, "how": how, "at": time.monotonic()})
+            say({"last": last, "how": how, "at": time.monotonic()})
 
     asyncio.run(main())
 
