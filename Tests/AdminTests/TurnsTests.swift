@@ -57,7 +57,7 @@ private final class SteppingClock: Sendable {
 
 @Suite(.serialized) struct TurnsTests {
   private func limits() -> HTTPServer.Limits {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.takesTurns = true
     return limits
   }
