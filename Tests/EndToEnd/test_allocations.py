@@ -7,6 +7,7 @@ import mmap
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +25,12 @@ CHUNKED = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + 256 * (b"4
 ROUNDS = 6
 """How many there are, at most, for one that allocates nothing."""
 
+SAMPLE = 2.0
+"""Seconds from one sample of the traffic to the next: a round that takes longer, on a busy machine, has more of them."""
+
 CONTROL = 100
-"""What the control thread may allocate meanwhile: every two seconds it samples the traffic, some 30 allocations. A round has 500
-requests or sessions at the least, so one allocation for each, or for each fourth, is seen."""
+"""What may be allocated for a sample, by the control thread and the workers: some 40, and now and then 30 more. A round
+has 500 requests or sessions at the least, so one allocation for each, or for each fourth, is seen."""
 
 
 def answering(answer: bytes) -> Handler:
@@ -76,17 +80,18 @@ class Allocations(WebCase):
         return struct.unpack_from("Q", self.counts)[0]
 
     def assertSteady(self, work: Callable[[], int]) -> None:
-        """Soon there is a round without an allocation, or with no more of them than the work tolerates. Whatever
-        allocates for each request has none; what is only warming up, or the control thread once in a while, has."""
+        """Soon there is a round without an allocation, or with no more of them than the work and the samples of the
+        traffic meanwhile are allowed. Whatever allocates for each request has none; what is only warming up has."""
         work()
         counts = []
         for _ in range(ROUNDS):
-            before = self.allocations()
+            before, begin = self.allocations(), time.monotonic()
             tolerated = work()
-            counts.append(self.allocations() - before)
-            if counts[-1] <= tolerated:
+            tolerated += CONTROL * (int((time.monotonic() - begin) / SAMPLE) + 1)
+            counts.append((self.allocations() - before, tolerated))
+            if counts[-1][0] <= tolerated:
                 return
-        self.fail(f"every round allocated: {counts}")
+        self.fail(f"every round allocated more than is tolerated: {counts}")
 
     def clients(self, door: FrontDoor, count: int) -> list[socket.socket]:
         address = door.address()
@@ -104,7 +109,7 @@ class Allocations(WebCase):
                     client.sendall(REQUEST * batch)
                 for client in clients:
                     self.assertTrue(read_exactly(client, len(answer) * batch) == answer * batch)
-            return CONTROL
+            return 0
 
         self.assertSteady(ask)
         self.assertEqual(backend.errors, [])
@@ -122,7 +127,7 @@ class Allocations(WebCase):
                 for client in clients:
                     self.assertEqual(read_exactly(client, len(ANSWER)), ANSWER)
                     client.close()
-            return CONTROL
+            return 0
 
         self.assertSteady(ask)
 
@@ -132,16 +137,19 @@ class Allocations(WebCase):
         harness.need("wrk")
         door = self.counted_door(protocol, self.nginx("blue", "App v1\n").address)
         address = door.address()
-        served = []
 
         def ask() -> int:
-            requests, errors = self.wrk_result(self.wrk(address, scaled(1, 10)))
-            self.assertEqual(set(errors.values()), {0}, errors)
-            served.append(requests)
-            return requests // 1000
+            served = 0
+            # A busy machine may need more than one go for enough of them.
+            for _ in range(30):
+                requests, errors = self.wrk_result(self.wrk(address, scaled(1, 10)))
+                self.assertEqual(set(errors.values()), {0}, errors)
+                served += requests
+                if served >= 10_000:
+                    return served // 1000
+            self.fail(f"{served} requests were served")
 
         self.assertSteady(ask)
-        self.assertGreater(min(served), 1000)
 
     def test_requests_on_kept_connections_allocate_nothing_tcp(self) -> None:
         self.keep_alive("tcp", ANSWER, scaled(10_000, 100_000))
