@@ -119,10 +119,14 @@ final class HTTPConnection: ReactorHandler, TurnTaker {
     awaitsTurn = false
     let heard = news
     news = []
-    if heard.isEmpty { return advance() }
-    act(on: heard)
-    // Meanwhile it may have been refused, and its interest was taken away while it waited.
-    if phase == .answering { advance() } else { settle() }
+    if heard.isEmpty {
+      advance()
+    } else {
+      act(on: heard)
+      // Meanwhile it may have been refused, and its interest was taken away while it waited.
+      if phase == .answering { advance() } else { settle() }
+    }
+    if phase == .head || phase == .body, let deadline, deadline <= server.reactor.now { expire() }
   }
 
   private func closeForHangUp() { close(descriptor.takeError() == .timedOut ? .vanished : .clientLeft) }
@@ -162,6 +166,12 @@ final class HTTPConnection: ReactorHandler, TurnTaker {
     timer = nil
     guard let deadline else { return }
     if server.reactor.now < deadline { return settle() }
+    // What has come in time may not have been looked at: its turn decides.
+    if awaitsTurn, phase == .head || phase == .body { return }
+    expire()
+  }
+
+  private func expire() {
     switch phase {
     case .head, .body: refuse(status: 408, "the request took too long to arrive")
     case .streaming, .answering: close(.tooSlow)

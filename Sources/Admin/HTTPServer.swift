@@ -104,6 +104,7 @@ public final class HTTPServer: ReactorHandler, TurnTaker {
   private var listener: Descriptor
   private var registration: Reactor.RegistrationID?
   private var acceptPause: Reactor.TimerID?
+  private var awaitsTurn = false
   private var connections: [UInt64: HTTPConnection] = [:]
   private var lastConnection: UInt64 = 0
   private(set) var isClosing = false
@@ -157,8 +158,9 @@ public final class HTTPServer: ReactorHandler, TurnTaker {
   /// Ends a stream: its connection closes once what is queued has been taken.
   public func end(_ id: ResponseID) { connections[id.connection]?.endStream(id.request) }
 
-  /// Counts work for clients that the owner has done, where turns are taken. Answers the milliseconds of rest that are due.
-  public func count(workSince begun: Instant) -> Int64 { turns?.count(workSince: begun) ?? 0 }
+  /// Counts work for clients that the owner has done by now, where turns are taken. Answers the milliseconds of rest that
+  /// are due.
+  public func count(nanoseconds worked: UInt64) -> Int64 { turns?.count(nanoseconds: worked) ?? 0 }
 
   /// Whether a connection has not ended: its end was, or will be, told by `connectionEnded`.
   public func isConnected(_ connection: UInt64) -> Bool { connections[connection] != nil }
@@ -232,18 +234,22 @@ public final class HTTPServer: ReactorHandler, TurnTaker {
 
   public func ready(_ readiness: Readiness) {
     guard let turns, let registration else { return accept() }
+    // Errors are told in spite of it: epoll_ctl(2).
     reactor.change(registration, to: [])
+    guard !awaitsTurn else { return }
+    awaitsTurn = true
     turns.await(self)
   }
 
   func takeTurn() {
+    awaitsTurn = false
     accept()
     if acceptPause == nil, let registration { reactor.change(registration, to: .readable) }
   }
 
   private func accept() {
     var client: UInt32 = 0
-    for _ in 0..<Self.acceptBudget {
+    for _ in 0..<Self.acceptBudget where acceptPause == nil {
       switch listener.accept(client: &client) {
       case .connection(let descriptor): welcome(descriptor, from: client)
       case .wouldBlock: return

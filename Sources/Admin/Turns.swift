@@ -14,10 +14,15 @@ struct Pace {
   private var paidAt: UInt64 = 0
 
   mutating func worked(from begun: Instant, to end: Instant) {
-    guard begun < end else { return }
-    let (time, overflow) = (end.nanoseconds - begun.nanoseconds).multipliedReportingOverflow(by: Self.share)
+    if begun < end { worked(nanoseconds: end.nanoseconds - begun.nanoseconds, until: end) }
+  }
+
+  /// - Parameter worked: of the time before `end`, at most all that has been.
+  mutating func worked(nanoseconds worked: UInt64, until end: Instant) {
+    let (time, overflow) = worked.multipliedReportingOverflow(by: Self.share)
     let latest = end.nanoseconds + Self.credit + Self.longestRest
-    paidAt = overflow ? latest : min(latest, max(paidAt, begun.nanoseconds) + time)
+    let begun = end.nanoseconds - min(worked, end.nanoseconds)
+    paidAt = overflow ? latest : min(latest, max(paidAt, begun) + time)
   }
 
   /// Milliseconds until there may be work again, rounded up; 0: at once.
@@ -44,7 +49,7 @@ final class Turns {
 
   init(on reactor: Reactor) { self.reactor = reactor }
 
-  /// To be called again when the turn was taken, where there is more to do.
+  /// To be called again when the turn was taken, where there is more to do, and not before.
   func await(_ taker: any TurnTaker) {
     waiting.append(taker)
     arm()
@@ -52,10 +57,10 @@ final class Turns {
 
   func forgo(_ taker: any TurnTaker) { waiting.removeAll { $0 === taker } }
 
-  /// Counts work that was not done in a turn. Answers the milliseconds of rest that are due.
-  func count(workSince begun: Instant) -> Int64 {
+  /// Counts work that was not done in a turn, and is done now. Answers the milliseconds of rest that are due.
+  func count(nanoseconds worked: UInt64) -> Int64 {
     let now = reactor.clock()
-    pace.worked(from: begun, to: now)
+    pace.worked(nanoseconds: worked, until: now)
     return pace.rest(at: now)
   }
 

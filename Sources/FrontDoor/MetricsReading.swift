@@ -90,10 +90,17 @@ extension FrontDoor {
     return HTTPResponse(status: 200, contentType: MetricsText.contentType, body: await clerk.text(of: reading))
   }
 
+  /// Asks the workers for counts until they are in the rows of the present routes: a reload in between gives rows to others. It
+  /// gives new routes to `targetBook` and to the workers in one step, so each reload costs one more question.
+  func inPresentRows<Counts>(_ edition: KeyPath<Counts, UInt64>, _ ask: () async -> Counts) async -> Counts {
+    var counts = await ask()
+    while counts[keyPath: edition] != targetBook.edition { counts = await ask() }
+    return counts
+  }
+
   private func metricsReading() async -> MetricsReading {
     let report = await workers.report()
-    var measures = await workers.measures()
-    while measures.edition != targetBook.edition { measures = await workers.measures() }
+    let measures = await inPresentRows(\.edition) { await workers.measures() }
     recordTally(report)
     let state = machine.state
     var share = ByColor(both: Int(state.trial?.share ?? 0))

@@ -139,11 +139,12 @@ extension FrontDoor {
   /// fifth of the control thread at the most.
   private func answerLookers() async {
     while let (call, readers) = publicQueue.next() {
-      let begun = Instant.now()
+      // What is waited for meanwhile costs this thread nothing.
+      let begun = ProcessFigures.threadNanoseconds()
       if let answer = await answer(toLookers: call) {
         for reader in readers { publicServer?.respond(to: reader, answer) }
       }
-      if let rest = publicServer?.count(workSince: begun), rest > 0 {
+      if let rest = publicServer?.count(nanoseconds: ProcessFigures.threadNanoseconds() - begun), rest > 0 {
         await withCheckedContinuation { continuation in
           reactor.after(milliseconds: rest) { continuation.resume() }
         }

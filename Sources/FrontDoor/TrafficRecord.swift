@@ -86,8 +86,7 @@ extension FrontDoor {
 
   private func addToRecord() async {
     let report = await workers.report()
-    var counts = await workers.listenerCounts()
-    while counts.edition != targetBook.edition { counts = await workers.listenerCounts() }
+    let counts = await inPresentRows(\.edition) { await workers.listenerCounts() }
     traffic.add(
       report,
       Dictionary(

@@ -10,8 +10,7 @@ public struct ProcessFigures: Sendable {
   public let openDescriptors: Int?
 
   public static func now() -> ProcessFigures {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    let time = clock(CLOCK_PROCESS_CPUTIME_ID)
     // Pages: size, resident, shared, …
     let pages = ((try? DurableFile.read("/proc/self/statm", limit: 256)) ?? nil).map { bytes in
       String(decoding: bytes, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
@@ -24,6 +23,18 @@ public struct ProcessFigures: Sendable {
     return ProcessFigures(
       cpuSeconds: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9, residentBytes: bytes(1), virtualBytes: bytes(0),
       openDescriptors: descriptors())
+  }
+
+  /// Nanoseconds that the calling thread has used, in user and kernel mode.
+  public static func threadNanoseconds() -> UInt64 {
+    let time = clock(CLOCK_THREAD_CPUTIME_ID)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  private static func clock(_ id: clockid_t) -> timespec {
+    var time = timespec()
+    unsafe clock_gettime(id, &time)
+    return time
   }
 
   /// Linux 6.2 and later answers with the size of the folder; before, its entries are counted.

@@ -136,7 +136,7 @@ class Results:
         with self.lock:
             self.counts[outcome] += 1
             if outcome == "failed":
-                self.failures.append(test)
+                self.failures.append(text)
             print(text, flush=True)
 
 
@@ -233,8 +233,9 @@ def main() -> int:
     finally:
         lane.end_group()
         beside.end_group()
-    for name in results.failures:
-        print(f"failed: {name}")
+    # Once more, where nobody has to look for them.
+    if results.failures:
+        print("", *results.failures, "", sep="\n")
     if not chosen:
         print("no test matches")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**results.counts))
