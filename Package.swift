@@ -60,7 +60,7 @@ let package = Package(
     tests("EventCore"),
     tests("HTTPFraming"),
     tests("Arguments"),
-    tests("Switching"),
+    tests("Switching", ["LinuxIO"]),
     tests("Configuration", ["Arguments"]),
     tests("Telemetry"),
     tests("Health"),

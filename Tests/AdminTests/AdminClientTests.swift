@@ -12,7 +12,7 @@ import Testing
       default: stage.respond(HTTPResponse(json: ["body": String(decoding: stage.request.body, as: UTF8.self)]))
       }
     }
-    var client = AdminClient(path: server.path)
+    var client = server.adminClient()
     for _ in 0..<3 { #expect(try client.get("/v1/x", as: ReloadReport.self).added == ["a"]) }
     #expect(server.onLoop { server.server.connectionCount } == 1)
     let answer = try client.post("/v1/x", DrainRequest(now: true), as: [String: String].self)
@@ -21,19 +21,21 @@ import Testing
   }
 
   @Test func aConnectionThatWasClosedMeanwhileIsMadeAnew() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.idleMilliseconds = 10
-    let server = try TestServer(limits)
-    var client = AdminClient(path: server.path)
+    let clock = ManualClock()
+    let server = try TestServer(limits, clock: clock.now)
+    var client = server.adminClient()
     for _ in 0..<3 {
       #expect(try client.call("GET", "/").body == Array("GET / ".utf8))
-      #expect(eventually { server.onLoop { server.server.connectionCount == 0 } })
+      server.pass(milliseconds: 11, on: clock)
+      #expect(server.onLoop { server.server.connectionCount } == 0)
     }
   }
 
   @Test func anErrorOfTheFrontDoorIsTakenApart() throws {
     let server = try TestServer { $0.respond(HTTPResponse(status: 409, code: "unhealthy", message: "green is down")) }
-    var client = AdminClient(path: server.path)
+    var client = server.adminClient()
     let expected = AdminClientError.refused(status: 409, ErrorReport(code: "unhealthy", message: "green is down"))
     #expect(throws: expected) { try client.post("/v1/switch", SwitchRequest(to: .green), as: StatusReport.self) }
     #expect(try client.call("POST", "/v1/switch").status == 409)
@@ -49,6 +51,7 @@ import Testing
     }
     #expect(client.peerUser == nil)
     do { _ = try Descriptor.listen(at: SocketAddress(path: path)) }
+    #expect(eventually { isRefused(path) })
     #expect(throws: AdminClientError.noAnswer(path: path, reason: "Connection refused")) {
       try client.call("GET", "/")
     }
@@ -78,7 +81,7 @@ import Testing
 
   @Test func aConnectionThatEndsEarlyIsNoAnswer() throws {
     let server = try TestServer { $0.server.server.close() }
-    var client = AdminClient(path: server.path)
+    var client = server.adminClient()
     #expect(throws: AdminClientError.noAnswer(path: server.path, reason: "the connection ended without an answer")) {
       try client.call("POST", "/")
     }
@@ -86,7 +89,7 @@ import Testing
 
   @Test func anAnswerOfAnotherKindIsNotUnderstood() throws {
     let server = try TestServer { $0.respond(HTTPResponse(text: "hello")) }
-    var client = AdminClient(path: server.path)
+    var client = server.adminClient()
     #expect(throws: AdminClientError.notUnderstood(path: server.path, reason: "it is no StatusReport")) {
       try client.get("/v1/status", as: StatusReport.self)
     }
@@ -100,7 +103,7 @@ import Testing
       }
       stage.server.server.end(stage.id)
     }
-    let client = AdminClient(path: server.path)
+    let client = server.adminClient()
     var lines: [String] = []
     try client.lines(of: "/v1/events") { line in
       lines.append(line)
@@ -117,7 +120,7 @@ import Testing
 
   @Test func aRefusedStreamIsAnError() throws {
     let server = try TestServer { $0.respond(HTTPResponse(status: 404, code: "not-found", message: "no")) }
-    let client = AdminClient(path: server.path)
+    let client = server.adminClient()
     #expect(throws: AdminClientError.refused(status: 404, ErrorReport(code: "not-found", message: "no"))) {
       try client.lines(of: "/v1/events") { _ in true }
     }

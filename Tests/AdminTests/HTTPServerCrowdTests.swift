@@ -35,7 +35,7 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
   }
 
   private func limited(to connections: Int) -> HTTPServer.Limits {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.connections = connections
     return limits
   }
@@ -97,7 +97,7 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
   }
 
   @Test func whereTooMuchWaitsForReaders_theNextIsTurnedAway() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.waitingBytes = 6_000_000
     let server = try TestServer(limits) { $0.respond(HTTPResponse(text: String(repeating: "x", count: 5_000_000))) }
     let first = try server.client()
@@ -209,19 +209,29 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
   }
 
   @Test func aClientThatWasAllowedToBeSilent_isNotClosed_andNotDroppedForOthers() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     (limits.idleMilliseconds, limits.connections) = (50, 2)
-    let server = try TestServer(limits) { stage in
-      stage.server.server.allowSilence(on: stage.id.connection, milliseconds: 60_000)
-      stage.respond(HTTPResponse(text: "first"))
-    }
+    let clock = ManualClock()
+    let server = try TestServer(
+      limits,
+      handler: { stage in
+        stage.server.server.allowSilence(on: stage.id.connection, milliseconds: 60_000)
+        stage.respond(HTTPResponse(text: "first"))
+      }, clock: clock.now)
     let patient = try server.client()
     patient.send(get)
     #expect(try patient.answer()?.body == "first")
-    // One after another is closed for being silent, and one for want of room.
-    for _ in 0..<3 { #expect(try server.client().rest() == "") }
+    // One after another is closed for being silent, and two for want of room.
+    for _ in 0..<3 {
+      let silent = try server.client()
+      server.pass(milliseconds: 51, on: clock)
+      #expect(silent.rest() == "")
+    }
+    #expect(server.losses == [])
     let others = try (0..<3).map { _ in try server.client() }
+    server.pass(milliseconds: 51, on: clock)
     for other in others { #expect(other.rest() == "") }
+    #expect(server.losses == [.madeRoom(owed: false), .madeRoom(owed: false)])
     patient.send(get)
     #expect(try patient.answer()?.body == "first")
   }
@@ -262,7 +272,7 @@ private let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     let closed = Outcome<Bool>()
     server.onLoop { server.server.closeWhenFlushed(milliseconds: 20_000) { closed.set(true) } }
     #expect(idle.rest() == "")
-    #expect(throws: Errno.connectionRefused) { _ = try TestClient(server.path) }
+    #expect(eventually { isRefused(server.path) })
     server.onLoop { for id in waiting { server.server.respond(to: id, HTTPResponse(text: "stopping")) } }
     let answer = try #require(try working.answer())
     #expect(answer.body == "stopping")

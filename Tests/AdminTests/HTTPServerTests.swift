@@ -22,7 +22,7 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
 
   @Test(arguments: [false, true], [false, true])
   func pipelinedRequestsAreAnsweredInTheirOrder(_ later: Bool, _ inTurns: Bool) throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.takesTurns = inTurns
     let server = try TestServer(limits) { stage in
       let response = echo(stage.request)
@@ -97,15 +97,17 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
   }
 
   @Test func aClientThatHasHalfClosedGetsItsAnswer() throws {
-    let server = try TestServer { stage in
-      let (server, id) = (stage.server, stage.id)
-      server.reactor.after(milliseconds: 20) { server.server.respond(to: id, HTTPResponse(text: "late")) }
-    }
+    let asked = Mutex<[ResponseID]>([])
+    let server = try TestServer(handler: { stage in asked.withLock { $0.append(stage.id) } })
     let client = try server.client()
     client.send(get + get)
     client.endWriting()
-    #expect(try client.answer()?.body == "late")
-    #expect(try client.answer()?.body == "late")
+    for count in 1...2 {
+      #expect(eventually { asked.withLock { $0.count } == count })
+      let id = try #require(asked.withLock { $0.last })
+      server.onLoop { server.server.respond(to: id, HTTPResponse(text: "late")) }
+      #expect(try client.answer()?.body == "late")
+    }
     #expect(client.rest() == "")
   }
 
@@ -120,7 +122,7 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
   }
 
   @Test func anAnswerOverTheLimitBecomesAnError() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.answerBytes = 1000
     let server = try TestServer(limits) { $0.respond(HTTPResponse(text: String(repeating: "x", count: 1001))) }
     let client = try server.client()
@@ -142,7 +144,7 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
   }
 
   @Test func whatTheServerAddsIsInEveryAnswer() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.connections = 3
     let waiting = Mutex(0)
     let server = try TestServer(limits) { stage in
@@ -208,51 +210,63 @@ private let get = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
 
   @Test(arguments: ["GET / HTTP/1.1\r\nHos", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"])
   func aRequestThatDoesNotComeWholeIsRefused(_ text: String) throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.requestMilliseconds = 50
-    let server = try TestServer(limits)
-    let silent = try server.client()
-    silent.send(text)
-    #expect(try silent.answer()?.status == 408)
+    let clock = ManualClock()
+    let server = try TestServer(limits, clock: clock.now)
     let ended = try server.client()
     ended.send(text)
     ended.endWriting()
     #expect(try ended.answer()?.status == 400)
+    let silent = try server.client()
+    silent.send(text)
+    server.pass(milliseconds: 51, on: clock)
+    #expect(try silent.answer()?.status == 408)
   }
 
   @Test func theTimeForARequestIsNotProlongedByItsBytes() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.requestMilliseconds = 50
-    limits.headBytes = 1 << 30
-    limits.lingerMilliseconds = 1
-    let server = try TestServer(limits)
+    let clock = ManualClock()
+    let server = try TestServer(limits, clock: clock.now)
     let client = try server.client()
     client.send("GET / HTTP/1.1\r\n")
-    // Without end, until the server has had enough: it refuses, lingers and closes.
-    while client.send("A: b\r\n") {}
-    #expect(client.rest().hasPrefix("HTTP/1.1 408 "))
+    for _ in 0..<5 {
+      server.pass(milliseconds: 10, on: clock)
+      client.send("A: b\r\n")
+    }
+    server.pass(milliseconds: 1, on: clock)
+    #expect(try client.answer()?.status == 408)
   }
 
   @Test func aConnectionThatStaysSilentIsClosed() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.idleMilliseconds = 20
-    let server = try TestServer(limits)
+    let clock = ManualClock()
+    let server = try TestServer(limits, clock: clock.now)
     let fresh = try server.client()
-    #expect(fresh.rest() == "")
     let used = try server.client()
     used.send(get)
     #expect(try used.answer()?.status == 200)
+    server.pass(milliseconds: 20, on: clock)
+    #expect(server.onLoop { server.server.connectionCount } == 2)
+    server.pass(milliseconds: 1, on: clock)
+    #expect(fresh.rest() == "")
     #expect(used.rest() == "")
   }
 
   @Test func aClientThatDoesNotTakeItsAnswerIsClosed() throws {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.stallMilliseconds = 50
-    let server = try TestServer(limits) { $0.respond(HTTPResponse(text: String(repeating: "x", count: 5_000_000))) }
+    let clock = ManualClock()
+    let server = try TestServer(
+      limits, handler: { $0.respond(HTTPResponse(text: String(repeating: "x", count: 5_000_000))) }, clock: clock.now)
     let client = try server.client()
     client.send(get)
-    #expect(eventually { server.onLoop { server.server.connectionCount == 0 } })
-    #expect(try client.answer()?.status == nil)
+    server.pass(milliseconds: 50, on: clock)
+    #expect(server.onLoop { server.server.connectionCount } == 1)
+    server.pass(milliseconds: 1, on: clock)
     #expect(server.losses == [.stalled])
+    #expect(try client.answer()?.status == nil)
   }
 }

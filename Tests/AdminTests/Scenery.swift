@@ -30,6 +30,25 @@ final class TemporaryFolder: Sendable {
   }
 }
 
+/// Time that passes only where the test says so.
+final class ManualClock: Sendable {
+  private let time = Atomic<UInt64>(1_000_000_000)
+  @Sendable func now() -> Instant { Instant(nanoseconds: time.load(ordering: .acquiring)) }
+  func advance(milliseconds: UInt64) {
+    _ = time.add(milliseconds * 1_000_000, ordering: .acquiringAndReleasing)
+  }
+}
+
+extension HTTPServer.Limits {
+  /// With no time limit that a machine could miss for being busy: a test that is about one sets it.
+  static var patient: HTTPServer.Limits {
+    var limits = HTTPServer.Limits()
+    (limits.requestMilliseconds, limits.idleMilliseconds, limits.stallMilliseconds) = (3_600_000, 3_600_000, 3_600_000)
+    (limits.answerMilliseconds, limits.lingerMilliseconds) = (3_600_000, 3_600_000)
+    return limits
+  }
+}
+
 /// An `HTTPServer` with a reactor and a thread of its own, on a Unix socket in a folder of its own.
 final class TestServer: @unchecked Sendable {
   /// What a handler works with; on the reactor's thread.
@@ -49,11 +68,12 @@ final class TestServer: @unchecked Sendable {
   let notices = Mutex<[HTTPServer.Notice]>([])
 
   init(
-    _ limits: HTTPServer.Limits = .init(), listener: Int32? = nil,
+    _ limits: HTTPServer.Limits = .patient, listener: Int32? = nil,
     handler: @escaping @Sendable (Stage) -> Void = { $0.respond(echo($0.request)) },
     admit: @escaping @Sendable (borrowing Descriptor) -> HTTPServer.Admission = { _ in .allowed(nil) },
     clock: @escaping @Sendable () -> Instant = Instant.now
   ) throws {
+    _ = try Process.raiseDescriptorLimit()
     path = folder.path + "/socket"
     (reactor, thread) = try Reactor.onOwnThread(named: "test server", clock: clock)
     let number = try listener ?? Descriptor.listen(at: SocketAddress(path: path)).release()
@@ -90,12 +110,28 @@ final class TestServer: @unchecked Sendable {
     return outcome.wait()
   }
 
+  /// Returns when the server has dealt with all that its clients have done before.
+  func settle() {
+    // The first may be told of in the middle of a tick that has found what they did; the second comes with a later one.
+    onLoop {}
+    onLoop {}
+  }
+
+  /// Lets time pass on the server's clock; what is due then is done when this returns.
+  func pass(milliseconds: UInt64, on clock: ManualClock) {
+    settle()
+    clock.advance(milliseconds: milliseconds)
+    // Timers fire at the end of a tick: after the first of two letters, and before the second.
+    settle()
+  }
+
   /// Waits until a notice has come that meets a condition.
   func waitForNotice(_ condition: (HTTPServer.Notice) -> Bool) -> Bool {
     eventually { self.notices.withLock { $0.contains(where: condition) } }
   }
 
   func client() throws -> TestClient { try TestClient(path) }
+  func adminClient() -> AdminClient { AdminClient(path: path, timeoutMilliseconds: 60_000) }
 
   var losses: [HTTPServer.Loss] {
     notices.withLock { $0.compactMap { if case .dropped(let loss) = $0 { loss } else { nil } } }
@@ -124,6 +160,17 @@ func eventually(_ condition: () -> Bool) -> Bool {
     usleep(1000)
   }
   return condition()
+}
+
+/// Whether nobody listens at a path any more. A child that another test has just started has the descriptors of this
+/// process until it runs its program: so a listener that was closed may be there a moment longer.
+func isRefused(_ path: String) -> Bool {
+  do throws(Errno) {
+    _ = try Descriptor.connectWaiting(path: path, timeoutMilliseconds: 20_000)
+    return false
+  } catch {
+    return error == .connectionRefused
+  }
 }
 
 @Sendable func echo(_ request: HTTPRequest) -> HTTPResponse {

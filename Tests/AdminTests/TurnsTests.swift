@@ -66,7 +66,7 @@ private final class ManualClock: Sendable {
 
 @Suite(.serialized) struct TurnsTests {
   private func limits() -> HTTPServer.Limits {
-    var limits = HTTPServer.Limits()
+    var limits = HTTPServer.Limits.patient
     limits.takesTurns = true
     return limits
   }

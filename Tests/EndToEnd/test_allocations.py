@@ -94,7 +94,7 @@ class Allocations(WebCase):
             counts.append(self.allocations_of_workers() - before)
             if counts[-1] <= tolerated + LOOKS + LOOKS_PER_SECOND * (time.monotonic() - began):
                 return
-        self.fail(f"every round allocated: {counts}")
+        self.fail(f"every round allocated more than is tolerated: {counts}")
 
     def clients(self, door: FrontDoor, count: int) -> list[socket.socket]:
         address = door.address()
@@ -142,13 +142,15 @@ class Allocations(WebCase):
         address = door.address()
 
         def ask() -> int:
-            # It asks for so long; how often depends on the machine.
             served = 0
-            while served < 10_000:
+            # A busy machine may need more than one go for enough of them.
+            for _ in range(30):
                 requests, errors = self.wrk_result(self.wrk(address, scaled(1, 10)))
                 self.assertEqual(set(errors.values()), {0}, errors)
                 served += requests
-            return served // 1000
+                if served >= 10_000:
+                    return served // 1000
+            self.fail(f"{served} requests were served")
 
         self.assertSteady(ask)
 

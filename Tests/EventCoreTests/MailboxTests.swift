@@ -88,7 +88,7 @@ import Testing
     var mail: [Letter] = []
     while next.reduce(0, +) < posters * each {
       var entry = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
-      guard unsafe poll(&entry, 1, 10_000) == 1 else {
+      guard unsafe poll(&entry, 1, 20_000) == 1 else {
         Issue.record("no wake-up came; so far \(next)")
         break
       }

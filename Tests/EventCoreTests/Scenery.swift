@@ -17,6 +17,14 @@ struct SeededGenerator: RandomNumberGenerator {
   }
 }
 
+extension Dictionary where Key == Token {
+  /// The same one for the same numbers: the order of a dictionary is another one in each process.
+  func pick(using random: inout SeededGenerator) -> Element? {
+    guard let token = keys.sorted(by: { $0.rawValue < $1.rawValue }).randomElement(using: &random) else { return nil }
+    return self[token].map { (token, $0) }
+  }
+}
+
 /// A wake-up that several tests hold in arrays; a copyable box around one that is not.
 final class Bell {
   let wakeUp: WakeUp
@@ -41,7 +49,13 @@ final class Flag: Sendable {
   /// Fails the test where the flag is not raised within the deadline.
   func wait() throws {
     var entry = pollfd(fd: bell.descriptor.number, events: Int16(POLLIN), revents: 0)
-    try #require(unsafe poll(&entry, 1, 10_000) == 1, "nothing happened within the deadline")
+    try #require(unsafe poll(&entry, 1, 20_000) == 1, "nothing happened within the deadline")
+  }
+
+  /// The same, however long it takes.
+  func waitPatiently() {
+    var entry = pollfd(fd: bell.descriptor.number, events: Int16(POLLIN), revents: 0)
+    while unsafe poll(&entry, 1, -1) != 1 {}
   }
 }
 

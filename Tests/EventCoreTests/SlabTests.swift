@@ -32,7 +32,7 @@ import Testing
           #expect(model.updateValue(step, forKey: token) == nil)
           #expect(!stale.contains(token))
         }
-      } else if let (token, value) = model.randomElement(using: &random) {
+      } else if let (token, value) = model.pick(using: &random) {
         if Bool.random(using: &random) {
           slab[token] = value + 1
           model[token] = value + 1
@@ -44,7 +44,7 @@ import Testing
         }
       }
       try #require(slab.count == model.count)
-      if let (token, value) = model.randomElement(using: &random) {
+      if let (token, value) = model.pick(using: &random) {
         try #require(slab.contains(token) == true)
         try #require(slab[token] == value)
         try #require(slab.token(at: token.slot) == token)

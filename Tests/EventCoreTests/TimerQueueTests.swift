@@ -24,11 +24,11 @@ import Testing
         #expect(!model.values.contains { $0.handle == handle }, "two armed timers have one handle")
         model[token] = Armed(deadline: deadline, handle: handle)
       case 3...4:
-        guard let (token, armed) = model.randomElement(using: &random) else { break }
+        guard let (token, armed) = model.pick(using: &random) else { break }
         queue.move(armed.handle, to: Instant(nanoseconds: deadline))
         model[token]?.deadline = deadline
       case 5:
-        guard let (token, armed) = model.randomElement(using: &random) else { break }
+        guard let (token, armed) = model.pick(using: &random) else { break }
         queue.cancel(armed.handle)
         model[token] = nil
       default:

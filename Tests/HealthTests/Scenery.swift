@@ -142,6 +142,11 @@ final class Stage: @unchecked Sendable {
 
   func tell(_ answer: [Int: FreshProbe]) { told.withLock { $0.answers.append(answer) } }
 
+  /// Has all that may be probed at a time begun, 64 in a millisecond.
+  func beginAll() {
+    for _ in 0...Prober<Int>.mostUnderWay / 64 { advance(milliseconds: 1) }
+  }
+
   /// The target's first result.
   func firstResult(_ target: ProbeTarget<Int>) throws -> ProbeResult {
     watch(target)
@@ -183,6 +188,7 @@ struct FullBacklog: ~Copyable {
   let address: SocketAddress
   private let clients: [Int32]
 
+  /// With TCP the backlog is full when a connection is there to be accepted, and not before.
   init(at wanted: SocketAddress) throws {
     let listener = try Descriptor.listen(at: wanted, backlog: 0)
     let bound = listener.localAddress
@@ -193,6 +199,8 @@ struct FullBacklog: ~Copyable {
       if case .failed = client.connect(to: address) { break }
       clients.append(client.release())
     }
+    var entry = pollfd(fd: listener.number, events: Int16(POLLIN), revents: 0)
+    try #require(unsafe poll(&entry, 1, 20_000) == 1, "nothing is there to be accepted")
     self.listener = listener
     self.address = address
     self.clients = clients

@@ -34,6 +34,8 @@ final class ScriptedServer: ReactorHandler, @unchecked Sendable {
   private var registration: Reactor.RegistrationID?
   private var connections: [ObjectIdentifier: Connection] = [:]
   var openConnections: Int { connections.count }
+  /// Of what was sent, what the other side's system does not have yet.
+  var unsentBytes: Int { connections.values.reduce(0) { $0 + $1.unsentBytes } }
 
   init(_ reactor: Reactor, at address: SocketAddress, _ steps: [Step]) throws {
     self.reactor = reactor
@@ -73,6 +75,7 @@ final class ScriptedServer: ReactorHandler, @unchecked Sendable {
     private var steps: ArraySlice<Step>
     private var input = ""
     private var rest: ArraySlice<UInt8> = []
+    var unsentBytes: Int { socket.unsentBytes }
 
     init(_ server: ScriptedServer, _ socket: consuming Descriptor) {
       self.server = server

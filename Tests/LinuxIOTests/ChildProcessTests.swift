@@ -1,14 +1,23 @@
+import Glibc
 import LinuxIO
 import Testing
 
 /// One after another: which process group is told of an interrupt is a matter of the whole process.
 @Suite(.serialized) struct ChildProcessTests {
   private func end(of child: inout ChildProcess) -> Int32? {
-    for _ in 0..<2000 {
-      if let code = child.exitCode() { return code }
-      Process.pause(milliseconds: 5)
+    var code: Int32?
+    _ = eventually {
+      code = child.exitCode()
+      return code != nil
     }
-    return nil
+    return code
+  }
+
+  private func read(_ fifo: borrowing Descriptor) -> Transfer {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    let count = unsafe Glibc.read(fifo.number, &bytes, bytes.count)
+    if count < 0 { return errno == EAGAIN ? .wouldBlock : .failed(Errno(rawValue: errno)) }
+    return count == 0 ? .endOfFile : .bytes(count)
   }
 
   @Test(arguments: [("true", 0), ("exit 3", 3), ("kill -9 $$", 137), ("no-such-program 2> /dev/null", 127)])
@@ -25,10 +34,24 @@ import Testing
   }
 
   @Test func terminate_reachesAllThatTheCommandHasStarted() throws {
-    var child = try ChildProcess(shell: "sleep 1000 | sleep 1000 | sleep 1000; exit 0")
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/fifo"
+    try #require(unsafe mkfifo(path, 0o600) == 0)
+    let fifo = Descriptor(owning: unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC))
+    let each = "sh -c 'printf x >&3; exec sleep 1000'"
+    var child = try ChildProcess(shell: "exec 3> '\(path)'; \(each) | \(each) | \(each); exit 0")
+    var started = 0
+    let haveStarted = eventually {
+      if case .bytes(let count) = read(fifo) { started += count }
+      return started == 3
+    }
+    #expect(haveStarted)
     #expect(child.exitCode() == nil)
     child.terminate()
     #expect(end(of: &child) == 143)
+    // None of them has it open any more.
+    let haveEnded = eventually { read(fifo) == .endOfFile }
+    #expect(haveEnded)
   }
 
   @Test func kill_endsWhatIgnoresTheRest() throws {

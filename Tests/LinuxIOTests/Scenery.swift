@@ -117,14 +117,15 @@ func receiveNext(_ descriptor: borrowing Descriptor, atMost capacity: Int = 4096
   return (transfer, [])
 }
 
-/// Waits for a condition that the kernel brings about by itself.
-func eventually(_ condition: () -> Bool) -> Bool {
-  let deadline = Instant.now().advanced(milliseconds: 10_000)
-  while !condition() {
-    if Instant.now() > deadline { return false }
-    sched_yield()
+/// Waits for a condition that the kernel brings about by itself, or a child that another test has just started: until that
+/// runs its program it has the descriptors of this process, and what was closed here stays open there.
+func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
+  let deadline = Instant.now().advanced(milliseconds: 20_000)
+  while Instant.now() < deadline {
+    if try condition() { return true }
+    usleep(200)
   }
-  return true
+  return try condition()
 }
 
 func isOpen(_ number: Int32) -> Bool { fcntl(number, F_GETFD) >= 0 }

@@ -94,6 +94,11 @@ private func keepalive(_ socket: borrowing Descriptor) -> [Int32]? {
   }
 
   @Test func deferredAccept_comesWithTheFirstByte() throws {
+    // After about a second the system gives up waiting for it, which a busy machine lets pass now and then.
+    #expect(try (0..<10).contains { _ in try isDeferred() })
+  }
+
+  private func isDeferred() throws -> Bool {
     let folder = try TemporaryFolder()
     let options = TCPOptions(
       congestion: nil, keepaliveSeconds: nil, userTimeoutMilliseconds: nil, defersAccept: true)
@@ -102,12 +107,12 @@ private func keepalive(_ socket: borrowing Descriptor) -> [Int32]? {
     let client = try Descriptor.streamSocket(for: address)
     _ = client.connect(to: address)
     try wait(for: .writable, on: client)
-    guard case .wouldBlock = listener.accept() else {
-      Issue.record("accepted before anything was sent")
-      return
-    }
+    // Begun later, and there already.
+    _ = try Connection(.ipv4)
+    guard case .wouldBlock = listener.accept() else { return false }
     #expect(client.send([1]) == .bytes(1))
     try wait(for: .readable, on: listener)
+    return true
   }
 
   @Test func bindSource_leavesThePortToConnect_andRefusesWhatThisMachineLacks() throws {

@@ -1,4 +1,6 @@
+import LinuxIO
 import Switching
+import Synchronization
 import Testing
 
 @Suite struct ActiveWordTests {
@@ -16,36 +18,39 @@ import Testing
     #expect(word.load().holds != rest.holds)
   }
 
-  /// Odd generations are green here, so that a color and a generation of two different stores would be noticed.
-  @Test func readers_seeOnlyWhatWasStored_whileAnotherThreadStores() async {
-    let rounds: UInt64 = 200_000
+  /// Odd generations are green here, so that a color and a generation of two different stores would be noticed. It goes
+  /// on until each reader has seen enough stores, whenever it has its turn.
+  @Test func readers_seeOnlyWhatWasStored_whileAnotherThreadStores() throws {
     let word = ActiveWord(Signpost(Assignment(color: .blue, generation: 0)))
-    let faults = await withTaskGroup(of: Int.self) { group in
-      for _ in 0..<3 {
-        group.addTask {
-          var faults = 0
-          var last: UInt64 = 0
-          for _ in 0..<rounds {
-            let signpost = word.load()
-            let seen = signpost.assignment
-            if signpost.holds != (seen.generation % 3 == 0) && seen.generation > 0 { faults += 1 }
-            if seen.color != (seen.generation % 2 == 1 ? .green : .blue) || seen.generation < last { faults += 1 }
-            last = seen.generation
-          }
-          return faults
+    let (readers, enough) = (3, 50)
+    let satisfied = Atomic(0)
+    let faults = Atomic(0)
+    let threads = try (0..<readers).map { _ in
+      try LoopThread(name: "reader") {
+        var last: UInt64 = 0
+        var changes = 0
+        while satisfied.load(ordering: .relaxed) < readers {
+          let signpost = word.load()
+          let seen = signpost.assignment
+          let isWhole =
+            signpost.holds == (seen.generation % 3 == 0 && seen.generation > 0)
+            && seen.color == (seen.generation % 2 == 1 ? .green : .blue)
+          if !isWhole || seen.generation < last { faults.add(1, ordering: .relaxed) }
+          if seen.generation > last { changes += 1 }
+          if changes == enough, seen.generation > last { satisfied.add(1, ordering: .relaxed) }
+          last = seen.generation
         }
       }
-      group.addTask {
-        for generation in 1...rounds {
-          let assignment = Assignment(color: generation % 2 == 1 ? .green : .blue, generation: generation)
-          word.store(Signpost(assignment, holds: generation % 3 == 0))
-        }
-        return 0
-      }
-      return await group.reduce(0, +)
     }
-    #expect(faults == 0)
-    #expect(word.load().assignment == Assignment(color: .blue, generation: rounds))
+    var generation: UInt64 = 0
+    while satisfied.load(ordering: .relaxed) < readers {
+      generation += 1
+      let assignment = Assignment(color: generation % 2 == 1 ? .green : .blue, generation: generation)
+      word.store(Signpost(assignment, holds: generation % 3 == 0))
+    }
+    for thread in threads { thread.join() }
+    #expect(faults.load(ordering: .relaxed) == 0)
+    #expect(word.load().assignment.generation == generation)
   }
 
   @Test func otherColor_isTheOther_andBackAgain() {
