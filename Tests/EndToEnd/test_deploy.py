@@ -134,6 +134,10 @@ class Environment:
                                 - {".pending", ".build.lock", ".repository", "current"})
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -514,6 +518,27 @@ class Build(DeployCase):
                     self.assertLive(blue, "App v2\n")
                 finally:
                     os.kill(int((self.builds / "left").read_text()), signal.SIGKILL)
+
+    def test_what_is_said_at_the_end_reaches_the_pusher_though_it_is_read_late(self) -> None:
+        """Whoever reads has not had its turn when the hook ends, and the end of its output does not come."""
+        blue = self.environment("blue", "--build", f'sleep 600 & echo $! >"$BUILDS/left"; {GATED} && echo it builds')
+        blue.commit("App v1\n")
+        try:
+            with blue.pushing() as push:
+                self.wait_for("began")
+                hook = int((blue.releases / ".build.lock").read_text().partition("-")[0])
+                program = Path(f"/proc/{hook}/cmdline").read_bytes()
+                [reader] = [pid for pid in children(hook) if Path(f"/proc/{pid}/cmdline").read_bytes() == program]
+                os.kill(reader, signal.SIGSTOP)
+                (self.builds / "open").touch()
+                wait_until(lambda: not is_alive(hook), "the hook has ended")
+                time.sleep(0.5)  # longer than it waits for more
+                os.kill(reader, signal.SIGCONT)
+                said = push.stdout.read()
+                self.assertEqual(push.wait(60), 0, said)
+            self.assertIn("remote: it builds", said)
+        finally:
+            os.kill(int((self.builds / "left").read_text()), signal.SIGKILL)
 
     def test_all_that_a_build_says_reaches_the_pusher(self) -> None:
         blue = self.environment("blue", "--build", "seq 30000; printf last")

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import harness
-from harness import PATIENCE, find_program, need, port_of, read_line, scaled, tcp_sockets, wait_until
+from harness import PATIENCE, find_program, need, port_of, read_line, tcp_sockets, wait_until
 from scripted import Client, ScriptedCase, sha
 
 
@@ -513,4 +513,4 @@ class Load(harness.Case):
         self.pair(64, 200)
 
     def test_wrk_with_512_connections_sees_no_error_through_many_switches(self):
-        self.pair(512, 200)
+        self.pair(512, 100)
