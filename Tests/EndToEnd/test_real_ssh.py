@@ -129,6 +129,9 @@ class Git(Case):
         return self.enter(Program(self.place, name, command, f"127.0.0.1:{port}", env=self.environment))
 
     def test_a_clone_across_switches_has_the_right_hashes(self) -> None:
+        # What is random is not worth a search for what is alike in it, which takes longer than all the rest.
+        for key, value in (("core.bigFileThreshold", "1m"), ("core.compression", "0")):
+            self.git("config", "--global", key, value)
         self.git("init", "-q", "-b", "main", "origin")
         randomness = random.Random(3)
         for number in range(30):
@@ -146,7 +149,7 @@ class Git(Case):
                                  env=self.environment, stderr=subprocess.PIPE, text=True)
         try:
             wait_until(lambda: door.status()["colors"]["blue"]["bytesOut"] > 100_000 or clone.poll() is not None,
-                       "the clone runs")
+                       "the clone runs", 60)
             turn = 0
             while clone.poll() is None and turn < 200:
                 door.switch(("green", "blue")[turn % 2])

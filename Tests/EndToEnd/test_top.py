@@ -503,8 +503,29 @@ class TopTests(Case):
     # The bytes
 
     def test_it_redraws_without_flicker(self) -> None:
-        door = self.two_colors()
         frame_begin, frame_end = "\x1b[?2026h", "\x1b[?2026l"
+        for _ in range(5):
+            output = self.some_frames(frame_end)
+            # On a busy machine the front door may once be too slow: then all is drawn in another light.
+            if "NO ANSWER" not in output:
+                break
+        begin, *frames = output.split(frame_begin)
+        self.assertEqual(begin, "\x1b[?1049h\x1b[?25l\x1b[?7l")
+        *whole, last = frames
+        for frame in whole:
+            self.assertTrue(frame.endswith(frame_end), repr(frame))
+        self.assertEqual(last.partition(frame_end)[2], frame_end + "\x1b[0m\x1b[?7h\x1b[?25h" + BACK)
+        # Nothing is erased but the rest of a line, and what is as before is not drawn again.
+        self.assertNotRegex(output, r"\x1b\[[0-3]?J")
+        self.assertNotIn("\n", output)
+        self.assertEqual(len(re.findall(r"\x1b\[\d+;1H", frames[0])), 30)
+        for frame in frames[1:]:
+            self.assertLess(len(re.findall(r"\x1b\[\d+;1H", frame)), 20)
+            self.assertNotIn("FAILED/min", frame)
+
+    def some_frames(self, frame_end: str) -> str:
+        """What a view writes from its beginning to its end, in which both colors were live."""
+        door = self.two_colors()
         with Terminal("--socket", door.admin_path, "top") as terminal:
             wait_until(lambda: frame_end in terminal.read(), "the first frame")
             raw = termios.tcgetattr(terminal.slave)[3]
@@ -518,20 +539,7 @@ class TopTests(Case):
             terminal.press("q")
             self.assertEqual(terminal.wait_exit(), 0)
             self.assertEqual(termios.tcgetattr(terminal.slave), terminal.before)
-
-            begin, *frames = terminal.output.split(frame_begin)
-            self.assertEqual(begin, "\x1b[?1049h\x1b[?25l\x1b[?7l")
-            *whole, last = frames
-            for frame in whole:
-                self.assertTrue(frame.endswith(frame_end), repr(frame))
-            self.assertEqual(last.partition(frame_end)[2], frame_end + "\x1b[0m\x1b[?7h\x1b[?25h" + BACK)
-            # Nothing is erased but the rest of a line, and what is as before is not drawn again.
-            self.assertNotRegex(terminal.output, r"\x1b\[[0-3]?J")
-            self.assertNotIn("\n", terminal.output)
-            self.assertEqual(len(re.findall(r"\x1b\[\d+;1H", frames[0])), 30)
-            for frame in frames[1:]:
-                self.assertLess(len(re.findall(r"\x1b\[\d+;1H", frame)), 20)
-                self.assertNotIn("FAILED/min", frame)
+            return terminal.read()
 
     def test_colors_are_left_out_where_they_are_not_wanted(self) -> None:
         door = self.two_colors()
