@@ -20,15 +20,6 @@ private final class SteppingClock: Sendable {
   }
 }
 
-/// A clock that stands still until it is moved on.
-private final class ManualClock: Sendable {
-  private let nanoseconds = Mutex<UInt64>(1_000_000_000)
-
-  @Sendable func now() -> Instant { nanoseconds.withLock { Instant(nanoseconds: $0) } }
-
-  func advance(milliseconds: UInt64) { nanoseconds.withLock { $0 += milliseconds * 1_000_000 } }
-}
-
 @Suite struct PaceTests {
   @Test(arguments: [10_000, 300_000, 2_000_000, 50_000_000] as [UInt64])
   func workTakesAFifthOfTheTime_andAMillisecondMore(_ piece: UInt64) {
@@ -172,20 +163,14 @@ private final class ManualClock: Sendable {
     #expect(client.readUntil("100 Continue\r\n\r\n"))
     #expect(server.onLoop { server.server.count(nanoseconds: 60_000_000_000) } == 2000)
     client.send(piece)
-    // Two ticks: the second one has seen what was sent before the first.
-    for _ in 0..<2 { server.onLoop {} }
-    clock.advance(milliseconds: 1000)
-    for _ in 0..<2 { server.onLoop {} }
-    clock.advance(milliseconds: 1500)
-    // One for the turn that is due, and one to wake the loop for the next, which an answer after its deadline takes.
-    for _ in 0..<2 { server.onLoop {} }
+    server.pass(milliseconds: 1000, on: clock)
+    // The turn is due then, and the next, which an answer after its deadline takes.
+    server.pass(milliseconds: 1500, on: clock)
     #expect(client.readUntil("HTTP/1.1 \(status)\r\n"))
   }
 
   @Test func whatComesAfterTheLastAnswerIsTakenAndThrownAway() throws {
-    var limits = limits()
-    limits.lingerMilliseconds = 60_000
-    let server = try TestServer(limits)
+    let server = try TestServer(limits())
     let client = try server.client()
     client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     #expect(client.send(String(repeating: "x", count: 5_000_000)))
