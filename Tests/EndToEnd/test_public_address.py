@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import harness
-from harness import Backend, Task, connect, echo, free_port, wait_until
+from harness import Backend, connect, echo, free_port, wait_until
 from test_metrics import WithMetrics
 
 CROWD = "127.0.0.3"
@@ -44,13 +41,13 @@ class WithReaders(WithMetrics):
         return self.metrics(door).sum("bgproxy_readers_dropped_total")
 
     def manifold(self, backend: Backend) -> harness.FrontDoor:
-        """A front door with a reading of several MB."""
+        """A front door with a reading that is too large for each of its readers to have one."""
         targets = [f"127.0.0.1:{port}" for port in range(1, 65)]
         listeners = [{"name": f"listener-{number}", "bind": "127.0.0.1:0", "blue": targets, "green": targets,
-                      "preview": "127.0.0.1:0"} for number in range(20)]
+                      "preview": "127.0.0.1:0"} for number in range(12)]
         listeners.append({"name": "main", "bind": "127.0.0.1:0", "blue": [backend.address], "green": [backend.address]})
         door = self.serving(listeners=listeners)
-        self.assertGreater(len(self.metrics(door).text), 4 * harness.MIB)
+        self.assertGreater(LIMIT_OF_ONE * len(self.metrics(door).text), 64 * harness.MIB)
         return door
 
 
@@ -176,41 +173,30 @@ class ReaderTest(WithReaders):
         self.assertEqual(self.dropped(door), 2)
 
     def test_many_readers_share_an_answer_and_those_who_make_room_are_counted(self) -> None:
+        # Who reads nothing for ten seconds is dropped for that: on a busy machine it may take longer to see all of this.
+        self.assertTrue(any(self.many_readers_share_an_answer() for _ in range(4)), "never within ten seconds")
+
+    def many_readers_share_an_answer(self) -> bool:
+        """False where it took too long."""
         door = self.manifold(self.enter(Backend(echo)))
         asks = get("/metrics")
         # One reading for each would be more than may wait for readers: some would be turned away.
         readers = [self.reader(door, asks, CROWD, buffer=4096) for _ in range(LIMIT_OF_ONE)]
-        self.enter(self.reading_slowly(readers))
+        firsts = [harness.read_line(sock) for sock in readers]
         self.assertEqual(door.switch("green")["active"], "green")
-        self.assertEqual(self.dropped(door), 0)
+        dropped = self.dropped(door)
         more = [self.reader(door, asks, CROWD, buffer=4096) for _ in range(5)]
-        for sock in more:
-            self.assertIn(b" 200 ", harness.read_line(sock))
-        self.assertEqual(self.dropped(door), 5)
+        firsts += [harness.read_line(sock) for sock in more]
+        after = self.dropped(door)
+        if after > 5:
+            return False
+        self.assertEqual((dropped, after), (0, 5))
+        self.assertEqual([line for line in firsts if b" 200 " not in line], [])
         lines = wait_until(lambda: door.events("answer-dropped"), "the log tells of it")
+        if any("does not read" in line for line in lines):
+            return False
         self.assertTrue(all('reason="too many connections" at=metrics' in line for line in lines), lines)
-
-    @contextlib.contextmanager
-    def reading_slowly(self, readers: list[socket.socket]) -> Iterator[None]:
-        """Each has read the first line of its answer and reads a little once a second, so that it is not dropped for
-        reading nothing, however long this test takes."""
-        is_over, begun = threading.Event(), []
-
-        def read() -> None:
-            while not is_over.wait(1):
-                for sock in begun:
-                    with contextlib.suppress(OSError):
-                        sock.recv(4096, socket.MSG_DONTWAIT)
-
-        task = Task(read)
-        try:
-            for sock in readers:
-                self.assertIn(b" 200 ", harness.read_line(sock))
-                begun.append(sock)
-            yield
-        finally:
-            is_over.set()
-            task.result()
+        return True
 
     def test_a_crowd_from_one_address_has_its_own_room_only(self) -> None:
         backend = self.enter(Backend(echo))
