@@ -144,7 +144,7 @@ private func http(body: String? = nil) -> ProbeSettings.Kind { .http(HTTPExpecta
       #expect(stage.changes == [])
       stage.watch(target(http(), server.address, from: [foreign, try loopback("127.0.0.2")]))
       #expect(eventually { stage.health()?.isHealthy == true })
-      #expect(stage.onLoop { _ in server.clients } == ["127.0.0.2"])
+      #expect(stage.onLoop { _ in server.clients }.map(\.host) == ["127.0.0.2"])
     }
   }
 
@@ -266,16 +266,18 @@ private func http(body: String? = nil) -> ProbeSettings.Kind { .http(HTTPExpecta
 
   // MARK: Leaving
 
-  /// States of TCP sockets of this machine towards a port of 127.0.0.1: proc(5).
-  private func states(towards port: UInt16) throws -> [String] {
+  /// States of the TCP socket of this machine that is one end of a connection: proc(5). Both ports count: either of them
+  /// alone may have been somebody else's a moment ago, of whom there is still a TIME_WAIT.
+  private func states(from client: SocketAddress, to server: SocketAddress) throws -> [String] {
+    func digits(_ address: SocketAddress) throws -> Substring {
+      String(UInt32(try #require(address.port)) + 0x10000, radix: 16, uppercase: true).dropFirst()
+    }
+    let (own, other) = (":" + (try digits(client)), ":" + (try digits(server)))
     let table = try #require(try DurableFile.read("/proc/net/tcp", limit: 1 << 24))
-    let address = String(UInt32(bigEndian: 0x7F00_0001), radix: 16, uppercase: true)
-    let wanted =
-      String(repeating: "0", count: 8 - address.count) + address + ":"
-      + String(UInt32(port) + 0x10000, radix: 16, uppercase: true).dropFirst()
     return String(decoding: table, as: UTF8.self).split(separator: "\n").dropFirst().compactMap { line in
       let columns = line.split(separator: " ")
-      return columns.count > 3 && columns[2] == wanted ? String(columns[3]) : nil
+      let isWanted = columns.count > 3 && columns[1].hasSuffix(own) && columns[2].hasSuffix(other)
+      return isWanted ? String(columns[3]) : nil
     }
   }
 
@@ -284,10 +286,11 @@ private func http(body: String? = nil) -> ProbeSettings.Kind { .http(HTTPExpecta
       let server = try stage.server(.request, .send(ok), .finish)
       #expect(try stage.firstResult(target(http(), server.address)).finding == .status(200))
       #expect(eventually { stage.onLoop { _ in server.ends } == [.endOfFile] })
-      let port = try #require(server.address.port)
+      let client = try #require(stage.onLoop { _ in server.clients }.first)
       // 06 is TIME_WAIT: it is the server's.
-      #expect(try eventually { try !states(towards: port).contains { $0 != "06" } })
-      #expect(try states(towards: port) == [])
+      #expect(try eventually { try !states(from: client, to: server.address).contains { $0 != "06" } })
+      #expect(try states(from: client, to: server.address) == [])
+      #expect(try eventually { try states(from: server.address, to: client) == ["06"] })
     }
   }
 

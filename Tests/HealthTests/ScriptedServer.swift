@@ -27,7 +27,7 @@ final class ScriptedServer: ReactorHandler, @unchecked Sendable {
   /// How connections ended that the other side has ended.
   private(set) var ends: [Transfer] = []
   /// Where connections came from.
-  private(set) var clients: [String] = []
+  private(set) var clients: [SocketAddress] = []
 
   private let reactor: Reactor
   private var listener: Descriptor
@@ -60,7 +60,7 @@ final class ScriptedServer: ReactorHandler, @unchecked Sendable {
   func ready(_ readiness: Readiness) {
     while case .connection(let socket) = listener.accept() {
       accepted += 1
-      clients.append(socket.peerAddress?.host ?? "")
+      if let client = socket.peerAddress { clients.append(client) }
       let connection = Connection(self, socket)
       connections[ObjectIdentifier(connection)] = connection
       connection.begin()
