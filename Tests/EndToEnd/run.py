@@ -167,6 +167,8 @@ class Lane:
             os.close(writing)
             # Programs that a test has started inherit nothing of the pipe: Python closes it in them.
             watchdog = threading.Timer((SECONDS + 60) * len(left), process.kill)
+            # A run that is ended does not wait for it.
+            watchdog.daemon = True
             watchdog.start()
             with os.fdopen(reading) as results:
                 for line in results:
