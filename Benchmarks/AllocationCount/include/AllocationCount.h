@@ -5,7 +5,8 @@
 //     cc -shared -fPIC -O2 -o count.so Benchmarks/AllocationCount/AllocationCount.c
 //     ALLOCATION_COUNT_FILE=counts LD_PRELOAD=./count.so bgproxy …
 //
-// The file then holds the counts as they are at any moment: two 64-bit words, allocations and frees.
+// The file then holds the counts as they are at any moment: three 64-bit words, allocations, frees, and the allocations
+// of bgproxy's workers.
 #ifndef BGPROXY_ALLOCATION_COUNT_H
 #define BGPROXY_ALLOCATION_COUNT_H
 
