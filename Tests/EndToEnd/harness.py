@@ -1095,10 +1095,10 @@ class Case(unittest.TestCase):
         return sock
 
     def assertNotBefore(self, seconds: float, least: float, what: str) -> None:
-        """A time that a scenario names, counted from before it began; whoever looks may be late."""
+        """A time that a scenario names (10 % off at most), counted from before it began; whoever looks may be late."""
         self.assertGreaterEqual(seconds, least * 0.9, f"{what}: too early")
 
     def assertAfter(self, seconds: float, least: float, what: str, above: float = SLACK) -> None:
         """A time that a scenario names: never earlier (10 % off at most), later only by what a busy machine adds."""
-        self.assertGreaterEqual(seconds, least * 0.9, f"{what}: too early")
+        self.assertNotBefore(seconds, least, what)
         self.assertLessEqual(seconds, least * 1.1 + above, f"{what}: too late")
